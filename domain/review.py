@@ -1,0 +1,72 @@
+"""A question to a person: what is asked, who may answer, by when, and what was answered."""
+
+from enum import StrEnum
+
+from pydantic import AwareDatetime, Field
+
+from domain.ids import ReviewId, TenantId
+from domain.values import Document, Plain
+
+
+class ReviewAction(StrEnum):
+    """What a person may answer."""
+
+    APPROVE = "approve"
+    EDIT = "edit"
+    """Approve with changed fields; the changed fields are what runs."""
+    REJECT = "reject"
+
+
+class ReviewState(StrEnum):
+    """Life of a review."""
+
+    OPEN = "open"
+    DECIDED = "decided"
+    """Answered; the workflow is about to resume or has resumed."""
+    VOID = "void"
+    """The order changed or was cancelled; the question no longer exists."""
+
+
+class ReviewAnswer(Document):
+    """One person's answer."""
+
+    action: ReviewAction
+    decided_by: str
+    """``user:<id>``."""
+    decided_at: AwareDatetime
+    via: str
+    """``cli``, ``http``, ``slack``, ``console``, ``timeout``."""
+    reason: str = Field(min_length=1)
+    edits: dict[str, Plain] = {}
+
+
+class Review(Document):
+    """One question about one entity. Open reviews never expire with the state."""
+
+    review_id: ReviewId
+    tenant: TenantId
+    entity_type: str
+    entity_id: str
+    stage: str
+    """The gate that asked."""
+    recommendation: str
+    """What Signalbox would do, in a word."""
+    confidence: float | None
+    reasons: tuple[str, ...]
+    """One sentence each."""
+    facts: dict[str, Plain]
+    """What the decider is shown: money, customer, items, agents' decisions."""
+    editable: tuple[str, ...] = ()
+    """Names of the fields an EDIT may change."""
+    content_digest: str
+    """Digest of what was shown; a changed order voids the answer."""
+    allowed_roles: tuple[str, ...]
+    proposed_by: tuple[str, ...]
+    """Agents and people behind the proposal; none of them may approve it."""
+    created_at: AwareDatetime
+    deadline: AwareDatetime
+    thread_id: str
+    interrupt_id: str = ""
+    """Known once the graph waits."""
+    state: ReviewState = ReviewState.OPEN
+    answer: ReviewAnswer | None = None

@@ -1,0 +1,98 @@
+"""Every Redis key there is. Each carries its shard's hash tag, so what belongs to one entity shares a slot.
+
+An entity is addressed by its thread id, a hash of tenant, workflow and entity id (``domain.ids.thread_id``): the tenant
+is part of every entity key by construction, and literal wherever the key is not an entity's.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from zlib import crc32
+
+STATE_TTL_S = 72 * 3600
+"""Shared state lives 72 h after its last write."""
+
+
+@dataclass(frozen=True)
+class EntityKeys:
+    """The keys of one entity (an order): all in one slot."""
+
+    state: str
+    """Hash: decisions of every agent, side by side. 72 h after the last write."""
+    document: str
+    """Hash: the canonical order, its version, progress and requests. 72 h after the last write, kept while a review is open."""
+    lease: str
+    """String: who works on the entity now. Lease time."""
+    fence: str
+    """Counter: fencing tokens. Lives with the document."""
+    effects: str
+    """Hash: the effect ledger. Lives with the document."""
+    checkpoint: str
+    """Prefix of the checkpointer's keys. Pruned at terminal state; kept while a review is open."""
+
+
+class Keyspace:
+    """Makes keys for one installation."""
+
+    def __init__(self, *, prefix: str = "sb", shards: int = 1) -> None:
+        """``shards`` is fixed for the life of the data: changing it moves entities to other slots."""
+        self.prefix = prefix
+        self.shards = shards
+
+    def shard_of(self, thread_id: str) -> int:
+        """The shard of an entity, by hash of its thread id."""
+        return crc32(thread_id.encode()) % self.shards
+
+    def _shard(self, shard: int) -> str:
+        return f"{self.prefix}:{{s{shard}}}"
+
+    def entity(self, thread_id: str) -> EntityKeys:
+        """The keys of the entity behind a thread."""
+        base = f"{self._shard(self.shard_of(thread_id))}:e:{thread_id}"
+        return EntityKeys(
+            state=f"{base}:state",
+            document=f"{base}:doc",
+            lease=f"{base}:lease",
+            fence=f"{base}:fence",
+            effects=f"{base}:effects",
+            checkpoint=f"{base}:cp",
+        )
+
+    def stream(self, topic: str, shard: int = 0) -> str:
+        """A topic's stream. Owner: the bus, which trims what every group has acknowledged."""
+        return f"{self._shard(shard)}:stream:{topic}"
+
+    def dead_letters(self, shard: int = 0) -> str:
+        """The dead-letter stream. Owner: the operator (``dlq``)."""
+        return f"{self._shard(shard)}:dead"
+
+    def dedupe(self, name: str, shard: int = 0) -> str:
+        """Marks a delivery as seen (TTL)."""
+        return f"{self._shard(shard)}:seen:{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+
+    def raw(self, ref: str, shard: int = 0) -> str:
+        """A raw payload as text (TTL)."""
+        return f"{self._shard(shard)}:raw:{ref}"
+
+    def review(self, tenant: str, review_id: str, shard: int = 0) -> str:
+        """Hash: one review. No TTL while open; owner: the review desk."""
+        return f"{self._shard(shard)}:t:{tenant}:review:{review_id}"
+
+    def open_reviews(self, tenant: str, shard: int = 0) -> str:
+        """Sorted set of open reviews by deadline. Owner: the review desk."""
+        return f"{self._shard(shard)}:t:{tenant}:reviews"
+
+    def orders(self, tenant: str, shard: int = 0) -> str:
+        """Sorted set of recent orders by last change. Owner: the controller, which trims it to the state's life."""
+        return f"{self._shard(shard)}:t:{tenant}:orders"
+
+    def idempotency(self, tenant: str, name: str) -> str:
+        """One HTTP idempotency record (TTL)."""
+        return f"{self._shard(0)}:t:{tenant}:idem:{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+
+    def activity(self, tenant: str, name: str, value: str) -> str:
+        """Sorted set of recent orders under one card, device or address (TTL)."""
+        return f"{self._shard(0)}:t:{tenant}:act:{name}:{hashlib.sha256(value.encode()).hexdigest()[:24]}"
+
+    def flag(self, name: str) -> str:
+        """An installation-wide string or counter with a named owner (``relay:lease``, ``audit:confirmed``)."""
+        return f"{self._shard(0)}:flag:{name}"
