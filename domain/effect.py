@@ -32,6 +32,7 @@ class EffectKind(StrEnum):
     @property
     def reversible(self) -> bool:
         """Whether it may run inside tier 1, before the gate."""
+        return self in {EffectKind.HOLD_STOCK, EffectKind.RELEASE_HOLD}
 
     @property
     def undone_by(self) -> "EffectKind | None":

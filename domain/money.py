@@ -105,7 +105,7 @@ class Money(Document):
         return Money(amount_minor=-self.amount_minor, currency=self.currency)
 
     def __mul__(self, times: int) -> "Money":
-        if not isinstance(times, int) or isinstance(times, bool):
+        if type(times) is not int:
             raise TypeError("money is multiplied by whole numbers only")
         return Money(amount_minor=self.amount_minor * times, currency=self.currency)
 

@@ -195,9 +195,7 @@ class EventBus(Protocol):
     ) -> list[Delivery]:
         """Take up to ``count`` undelivered messages, waiting up to ``block_ms`` for the first one."""
 
-    async def claim(
-        self, topic: str, group: str, consumer: str, *, idle_ms: int, count: int = 10
-    ) -> list[Delivery]:
+    async def claim(self, topic: str, group: str, consumer: str, *, idle_ms: int, count: int = 10) -> list[Delivery]:
         """Take over messages another consumer left unacknowledged for ``idle_ms``.
 
         Messages delivered as often as the cap allows go to the dead-letter list instead.

@@ -7,7 +7,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypeAliasType
 
-Plain = TypeAliasType("Plain", "str | int | bool | None | list[Plain] | dict[str, Plain]")
+Plain = TypeAliasType("Plain", "str | int | bool | list[Plain] | dict[str, Plain] | None")
 """What graph state, effect arguments and decision facts may hold: no float, no tuple, no int keys."""
 
 
