@@ -1,0 +1,112 @@
+"""The history of reviews, kept beside the audit from the review events in it. Late and repeated events do no harm."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import AwareDatetime
+from sqlalchemy import Table, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.event import Event
+from domain.review import ReviewState
+from domain.values import Document
+from graph.runtime.audit_schema import reviews
+
+_ASKED = ("stage", "recommendation", "requested_at", "deadline")
+_ANSWERED = ("state", "decided_at", "decided_by", "action", "via", "reason")
+_STATES = {
+    "review.requested": ReviewState.OPEN,
+    "review.decided": ReviewState.DECIDED,
+    "review.voided": ReviewState.VOID,
+}
+
+
+class ReviewRecord(Document):
+    """One review as the audit knows it."""
+
+    tenant: str
+    review_id: str
+    entity_type: str
+    entity_id: str
+    state: ReviewState
+    stage: str | None
+    recommendation: str | None
+    requested_at: AwareDatetime | None
+    deadline: AwareDatetime | None
+    decided_at: AwareDatetime | None
+    decided_by: str | None
+    action: str | None
+    via: str | None
+    reason: str | None
+
+
+def insert_into(table: Table, connection: AsyncConnection) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that understands ON CONFLICT in the connection's dialect."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+async def project(connection: AsyncConnection, events: Sequence[Event]) -> None:
+    """Bring the review rows up to date with newly audited events, inside the caller's transaction."""
+    for event in events:
+        row = _row(event)
+        if row is None:
+            continue
+        kept = _ASKED if row["state"] is ReviewState.OPEN else _ANSWERED
+        statement = insert_into(reviews, connection).values(**row)
+        await connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[reviews.c.tenant, reviews.c.review_id], set_={name: row[name] for name in kept}
+            )
+        )
+
+
+def _row(event: Event) -> dict[str, Any] | None:
+    _, _, happening = event.event_type.partition(".")
+    review_id = event.result.get("review_id")
+    if happening not in _STATES or not isinstance(review_id, str):
+        return None
+    state = _STATES[happening]
+    nested = event.result.get("answer")
+    answer = nested if isinstance(nested, dict) else event.result
+    asked = state is ReviewState.OPEN
+    return {
+        "tenant": event.tenant,
+        "review_id": review_id.replace("\x00", ""),
+        "entity_type": event.entity_type,
+        "entity_id": event.entity_id,
+        "state": state,
+        "stage": _text(event.result.get("stage")),
+        "recommendation": _text(event.result.get("recommendation")),
+        "requested_at": event.timestamp if asked else None,
+        "deadline": _instant(event.result.get("deadline")),
+        "decided_at": None if asked else event.timestamp,
+        "decided_by": None if asked else _text(answer.get("decided_by")) or event.agent_name,
+        "action": None if asked else _text(answer.get("action")),
+        "via": None if asked else _text(answer.get("via")),
+        "reason": None if asked else _text(answer.get("reason")),
+    }
+
+
+def _text(value: object) -> str | None:
+    return value.replace("\x00", "") if isinstance(value, str) else None
+
+
+def _instant(value: object) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return at if at is not None and at.tzinfo is not None else None
+
+
+async def history(
+    connection: AsyncConnection, tenant: str, *, state: ReviewState | None, limit: int
+) -> list[ReviewRecord]:
+    """A tenant's reviews, newest question first."""
+    wanted = select(reviews).where(reviews.c.tenant == tenant)
+    if state is not None:
+        wanted = wanted.where(reviews.c.state == state)
+    found = await connection.execute(wanted.order_by(reviews.c.requested_at.desc()).limit(limit))
+    return [ReviewRecord.model_validate(dict(row)) for row in found.mappings()]
