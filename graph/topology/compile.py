@@ -14,6 +14,7 @@ from langgraph.types import RetryPolicy, TimeoutPolicy
 
 from domain.errors import ConfigError, Transient
 from graph.topology.model import (
+    AFTER_GATE,
     BACKOFF_CAP_MS,
     BACKOFF_FACTOR,
     BACKOFF_FIRST_MS,
@@ -21,15 +22,13 @@ from graph.topology.model import (
     RESERVED,
     AgentNode,
     Workflow,
+    gate_name,
 )
 
 NodeFunction = Callable[..., Awaitable[Any]]
 """An async LangGraph node: takes the state, and by annotation ``Runtime[...]`` or ``NodeError``."""
 
 Builder = StateGraph[Any, Any, Any, Any]
-
-AFTER_GATE = ("request_review", "cancel", "park", "close")
-"""Where every gate, and every answer of a person, may lead besides the next stage."""
 
 
 class NodeFactory(Protocol):
@@ -45,7 +44,10 @@ class NodeFactory(Protocol):
         """
 
     def gate(self, stage: int, next_nodes: list[str]) -> NodeFunction:
-        """The node that joins stage ``stage`` (from 1) and returns ``Command(goto=next_nodes or one of AFTER_GATE)``."""
+        """The node that joins stage ``stage`` (from 1) and returns ``Command(goto=next_nodes or one of AFTER_GATE)``.
+
+        It may also send some agents of its own stage round again (stale inputs); it then joins once more.
+        """
 
     @property
     def request_review(self) -> NodeFunction:
@@ -95,11 +97,6 @@ def build(
         builder.add_edge(START, agent.name)
     _add_fixed(builder, nodes, [name for names in first_names for name in names])
     return builder
-
-
-def gate_name(stage: int) -> str:
-    """The node that joins a stage (from 1)."""
-    return f"gate_{stage}"
 
 
 def is_worth_retrying(error: Exception) -> bool:

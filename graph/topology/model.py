@@ -17,6 +17,9 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 RESERVED = frozenset({"request_review", "await_review", "park", "cancel", "fulfil", "close"})
 """The fixed nodes of every compiled workflow; together with ``gate_<number>`` no agent may take their name."""
 
+AFTER_GATE = ("request_review", "cancel", "park", "close")
+"""Where every gate, and every answer of a person, may lead besides the next stage."""
+
 GATE = re.compile(r"gate_\d+")
 
 FALLBACK_GRACE_MS = 500
@@ -176,6 +179,11 @@ class Topology(Document):
     def digest(self) -> str:
         """Digest over all workflows, whatever order they were loaded in."""
         return digest({workflow.name: workflow.digest for workflow in self.workflows})
+
+
+def gate_name(stage: int) -> str:
+    """The node that joins a stage (from 1)."""
+    return f"gate_{stage}"
 
 
 def worst_case_ms(timeout_ms: int, retries: int) -> int:

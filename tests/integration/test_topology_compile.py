@@ -5,7 +5,7 @@ import operator
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, TypedDict, cast
 
 import pytest
 from hypothesis import given, settings
@@ -338,6 +338,53 @@ async def test_a_fallback_s_own_time_out_is_not_mistaken_for_the_hard_kill() -> 
     toy.on_failure_hook = time_out
     with pytest.raises(TimeoutError, match="inner"):
         await run(load(RETRYING).workflow("w"), toy)
+
+
+async def test_work_ended_at_the_hard_kill_goes_on_when_the_order_comes_again() -> None:
+    """reliability/P6: nothing is lost: the second delivery ends with the fallback, finished siblings are not asked twice."""
+    text = RETRYING.replace("retries: 2", "hard_kill_ms: 250")
+    text += "      - {name: b, version: b-1, timeout_ms: 5000, fallback: f}\n"
+    hanging = [True]
+
+    async def hang_once(name: str) -> None:
+        if hanging:
+            hanging.clear()
+            await asyncio.Event().wait()
+
+    toy = Toy({"a": forever})
+    toy.on_failure_hook = hang_once
+    graph, config = graph_of(load(text).workflow("w"), toy), {"configurable": {"thread_id": "t"}}
+    with pytest.raises(Transient):
+        await graph.ainvoke({"decisions": {}, "trail": []}, config, version="v2", durability="sync")
+    again = await graph.ainvoke(None, config, version="v2", durability="sync")
+    assert again.value["decisions"] == {"a": "f", "b": "own"}
+    assert again.value["trail"] == ["gate_1", "fulfil", "close"]
+    assert toy.calls.count("b") == 1
+
+
+async def test_a_gate_may_send_a_stale_agent_round_again() -> None:
+    """F6: the next stage waits for the repeated agent too."""
+    workflow = order_workflow()
+    toy = Toy()
+    join = toy.gate
+    asked_again: list[str] = []
+
+    def rerunning(stage: int, next_nodes: list[str]) -> Callable[..., Awaitable[Any]]:
+        onward = join(stage, next_nodes)
+
+        async def gate(state: State) -> Command[Any]:
+            if stage == 1 and not asked_again:
+                asked_again.append("compliance")
+                return Command(update={"trail": ["again"]}, goto=["compliance"])
+            return cast(Command[Any], await onward(state))
+
+        return gate
+
+    toy.gate = rerunning  # type: ignore[method-assign]
+    state = await run(workflow, toy)
+    assert state["trail"] == ["again", "gate_1", "gate_2", "gate_3", "fulfil", "close"]
+    assert [name for name in toy.calls if name in ("compliance", "fraud_detection")].count("compliance") == 2
+    assert toy.calls.index("order_routing") > 3
 
 
 @pytest.mark.parametrize("turn", ["cancel", "park", "close"])
