@@ -99,7 +99,7 @@ def columns_of(event: Event) -> dict[str, Any]:
     return {
         **named,
         "sequence": event.sequence,
-        "confidence": _probability(event.result.get("confidence")),
+        "confidence": probability(event.result.get("confidence")),
         "at_utc": event.timestamp,
         "payload": payload,
     }
@@ -109,7 +109,8 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _probability(value: object) -> float | None:
+def probability(value: object) -> float | None:
+    """A stated confidence, or None when what was stated is none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         return None
     return float(value)

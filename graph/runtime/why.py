@@ -10,7 +10,7 @@ from domain.decision import CONFIDENCE_TO_ACT, Mode, Outcome
 from domain.errors import NotFound
 from domain.event import Event
 from domain.review import ReviewAction, ReviewState
-from graph.runtime.audit_chain import AuditRow
+from graph.runtime.audit_chain import AuditRow, probability
 from graph.runtime.explanation import EffectStep, Entry, Explanation, Ground, Override, ReviewStep
 
 _SHOWN_APART = frozenset({"decision", "confidence", "outcome", "reasons", "flags", "counterfactual"})
@@ -84,7 +84,6 @@ def _outcome(entries: Sequence[Entry]) -> str:
 
 def _entry(event: Event, audited: bool) -> Entry:
     result, metadata = event.result, event.metadata
-    confidence = result.get("confidence")
     cost = metadata.get("cost")
     return Entry(
         event_id=event.event_id,
@@ -94,7 +93,7 @@ def _entry(event: Event, audited: bool) -> Entry:
         event=event.event_type,
         decision=_text(result, "decision") or None,
         outcome=_text(result, "outcome") or None,
-        confidence=float(confidence) if isinstance(confidence, int | float) and 0 <= confidence <= 1 else None,
+        confidence=probability(result.get("confidence")),
         reasons=tuple(_grounds(result.get("reasons"))),
         flags=tuple(_texts(result.get("flags"))),
         counterfactual=tuple(_texts(result.get("counterfactual"))),
