@@ -197,6 +197,8 @@ class Order(Document):
     tax_included: bool
     total: Money
     """What the buyer agreed to pay when placing the order."""
+    presented_total: Money | None = None
+    """The total as the buyer saw it, when that was in another currency; the order itself stays in the shop's."""
     total_open: Money
     """What remains of the total after refunds and removed lines."""
     ship_to: Address
