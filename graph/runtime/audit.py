@@ -213,7 +213,8 @@ class AuditStore:
                 f"The audit store {self._where} holds rows its chain heads do not know; run audit verify: {torn.orig}"
             ) from torn
         except (DBAPIError, PoolTimeout, OSError) as failure:
-            why = getattr(failure, "orig", None) or failure
+            said = getattr(failure, "orig", None) or failure
+            why = str(said) or type(said).__name__
             raise StoreUnavailable(
                 f"The audit store {self._where} does not answer or refuses to write: {why}"
             ) from failure

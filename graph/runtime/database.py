@@ -16,6 +16,9 @@ from domain.errors import ConfigError, StoreUnavailable
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_S = 15.0
 """How long a SQLite connection waits for another writer."""
+COMMAND_TIMEOUT_S = 30.0
+"""How long a Postgres statement may take before its server counts as hung."""
+CONNECT_TIMEOUT_S = 10.0
 UPGRADE_ATTEMPTS = 20
 _ADVISORY_LOCK = 0x5349474E414C
 """Any number will do as long as every process takes the same one."""
@@ -31,7 +34,10 @@ def open_database(url: str) -> AsyncEngine:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
             return _open_sqlite(url)
-        return create_async_engine(url, pool_pre_ping=True, pool_size=4, max_overflow=0, pool_timeout=10)
+        limits = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S}
+        return create_async_engine(
+            url, pool_pre_ping=True, pool_size=4, max_overflow=0, pool_timeout=10, connect_args=limits
+        )
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as bad:
         raise ConfigError(
             "the database address must be sqlite+aiosqlite:///<file> or postgresql+asyncpg://<user>@<host>/<name>, "

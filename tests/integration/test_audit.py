@@ -212,6 +212,15 @@ async def test_each_kind_of_tampering_is_found_and_names_the_first_bad_row(
     assert found["shopify-1"].event_id == named
 
 
+async def test_a_chain_without_its_head_is_not_started_a_second_time(store: AuditStore, engine: AsyncEngine) -> None:
+    """reliability/A02: writing on would hide what was done; it stops and says what to run."""
+    await store.append([an_event("shopify-1")])
+    await execute(engine, "DELETE FROM audit_heads")
+    with pytest.raises(StoreUnavailable, match="audit verify"):
+        await store.append([an_event("shopify-1", 2)])
+    assert [chain.tampering for chain in (await store.verify()).broken] == [Tampering.UNEXPECTED]
+
+
 async def test_broken_chains_are_found_on_every_page(store: AuditStore, engine: AsyncEngine) -> None:
     await store.append([an_event(f"shopify-{n:04}", 1) for n in range(450)])
     await unguard(engine)
