@@ -1,0 +1,32 @@
+"""What every route works with, built once by ``create_app`` and found on the application."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from starlette.requests import Request
+
+from api.idempotency import IdempotencyStore
+from api.metrics import ApiMetrics
+from api.security import Guard
+from api.services import OrderDesk
+from api.tenants import Tenants
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiContext:
+    """The services behind the routes."""
+
+    desk: OrderDesk
+    tenants: Tenants
+    guard: Guard
+    idempotency: IdempotencyStore
+    metrics: ApiMetrics
+    now: Callable[[], datetime]
+    """The current instant, UTC."""
+
+
+def context_of(request: Request) -> ApiContext:
+    """The context of the application that serves the request."""
+    context: ApiContext = request.app.state.context
+    return context

@@ -1,0 +1,28 @@
+"""The registry of agents, and what each did to one entity."""
+
+from typing import Annotated
+
+import orjson
+from fastapi import Path
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import context_of
+from api.routing import new_router
+from api.security import caller_of
+
+router = new_router("agents")
+
+
+@router.get("/v1/agents", summary="List the agents")
+async def agents(request: Request) -> Response:
+    """Every agent with its version, tier, mode, triggers, reads and writes."""
+    listed = await context_of(request).desk.agents()
+    return Response(orjson.dumps({"agents": listed}), media_type="application/json")
+
+
+@router.get("/v1/audit/{entity}", summary="Explain what happened to an entity")
+async def audit(request: Request, entity: Annotated[str, Path(max_length=200)]) -> Response:
+    """Which agent or person acted on it, when, why, with which versions and inputs, and who overrode whom."""
+    explained = await context_of(request).desk.audit(caller_of(request).tenant.tenant, entity)
+    return Response(orjson.dumps(explained), media_type="application/json")

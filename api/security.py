@@ -1,0 +1,164 @@
+"""Who may call what: one table of route x method x roles, enforced before every route; what is not in it is closed.
+
+Another tenant's things are never forbidden, they do not exist: every call of the desk is confined to the caller's tenant.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+
+from starlette.requests import Request
+
+from api.limits import RateLimiter
+from api.problems import Unauthenticated
+from api.tenants import ApiKey, Role, Tenant, Tenants
+from domain.errors import Forbidden, InputError
+
+PERSON_HEADER = "X-Signalbox-User"
+_PERSON = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
+_SPEAKERS = frozenset({Role.OPS, Role.ADMIN})
+"""Roles whose keys may name the person behind them: desks that authenticate people themselves."""
+
+
+class Open(Enum):
+    """Routes that take no key."""
+
+    PUBLIC = "public"
+    SIGNED = "signed"
+    """The request proves itself by the channel's signature."""
+    LOOPBACK = "loopback"
+    """Free to callers on this machine; others need a key of the roles in ``SCRAPERS``."""
+
+
+SCRAPERS = frozenset({Role.OPS, Role.ADMIN})
+Access = frozenset[Role] | Open
+
+
+def _roles(*roles: Role) -> Access:
+    return frozenset({*roles, Role.ADMIN})
+
+
+ACCESS: Mapping[tuple[str, str], Access] = {
+    ("POST", "/v1/orders"): _roles(Role.STOREFRONT, Role.OPS),
+    ("GET", "/v1/orders/{order_id}"): _roles(Role.STOREFRONT, Role.SUPPORT, Role.OPS),
+    ("POST", "/v1/orders/{order_id}/cancel"): _roles(Role.STOREFRONT, Role.SUPPORT, Role.OPS),
+    ("POST", "/v1/channels/{channel}/webhooks"): Open.SIGNED,
+    ("GET", "/v1/reviews"): _roles(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
+    ("POST", "/v1/reviews/{review_id}/decision"): _roles(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
+    ("GET", "/v1/agents"): _roles(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
+    ("GET", "/v1/audit/{entity}"): _roles(Role.SUPPORT, Role.OPS),
+    ("GET", "/v1/stream"): _roles(Role.OPS),
+    ("GET", "/healthz"): Open.PUBLIC,
+    ("GET", "/readyz"): Open.PUBLIC,
+    ("GET", "/metrics"): Open.LOOPBACK,
+    ("GET", "/problems/{code}"): Open.PUBLIC,
+    ("GET", "/openapi.json"): Open.PUBLIC,
+}
+"""The role of a key opens a route; which reviews it may answer is the review's own ``allowed_roles``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is calling, and for whom."""
+
+    tenant: Tenant
+    key: ApiKey
+    actor: str
+    """``user:<id>`` when a person is known, else ``key:<key id>``."""
+    roles: frozenset[str]
+
+
+class Guard:
+    """Opens routes to those in the table."""
+
+    def __init__(
+        self,
+        tenants: Tenants,
+        limiter: RateLimiter,
+        *,
+        access: Mapping[tuple[str, str], Access] = ACCESS,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """``now`` tells whether keys have ended."""
+        self._tenants = tenants
+        self._limiter = limiter
+        self._access = access
+        self._now = now
+
+    def admit(self, request: Request, path: str) -> None:
+        """Let the request in to the route at ``path`` or refuse it; leaves the ``Caller`` in the request's state when there is one.
+
+        Raises:
+            Unauthenticated: the route needs a key, and there is none, an unknown one, or one that has ended.
+            Forbidden: the key's roles do not open the route, or may not name a person.
+            TooManyRequests: the tenant sends faster than its share.
+        """
+        access = self._access.get((request.method, path), frozenset())
+        match access:
+            case Open.PUBLIC | Open.SIGNED:
+                return
+            case Open.LOOPBACK:
+                if not _from_this_machine(request):
+                    self._identify(request, SCRAPERS)
+            case roles:
+                caller = self._identify(request, roles)
+                self._limiter.take(caller.tenant.tenant)
+                request.state.caller = caller
+
+    def take(self, tenant: str) -> None:
+        """Count a request that proved its tenant by signature.
+
+        Raises:
+            TooManyRequests: the tenant sends faster than its share.
+        """
+        self._limiter.take(tenant)
+
+    def _identify(self, request: Request, allowed: frozenset[Role]) -> Caller:
+        presented = _presented(request)
+        held = self._tenants.holder(presented) if presented else None
+        if held is None:
+            raise Unauthenticated("Send a valid API key as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'")
+        tenant, key = held
+        if key.expires_at is not None and key.expires_at <= self._now():
+            raise Unauthenticated(f"The API key {key.key_id!r} has ended; ask for a new one")
+        if not key.roles & allowed:
+            needed = ", ".join(sorted(allowed)) or "no role"
+            raise Forbidden(f"The API key {key.key_id!r} may not do this; it takes one of: {needed}")
+        return _person(request, tenant, key)
+
+
+def _presented(request: Request) -> str:
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return credentials.strip()
+    return request.headers.get("x-api-key", "").strip()
+
+
+def _from_this_machine(request: Request) -> bool:
+    """A proxy on this machine speaks for others, so a forwarded request is never local."""
+    forwarded = any(name in request.headers for name in ("forwarded", "x-forwarded-for", "x-real-ip"))
+    return not forwarded and request.client is not None and request.client.host in {"127.0.0.1", "::1"}
+
+
+def _person(request: Request, tenant: Tenant, key: ApiKey) -> Caller:
+    named = request.headers.get(PERSON_HEADER)
+    if named is None:
+        actor = f"user:{key.user}" if key.user else f"key:{key.key_id}"
+        return Caller(tenant, key, actor, frozenset(key.roles))
+    if not key.roles & _SPEAKERS:
+        raise Forbidden(f"Only a key of the role ops or admin may send {PERSON_HEADER}")
+    if not _PERSON.match(named):
+        raise InputError(f"{PERSON_HEADER} is not a user id: letters, digits and ._@+-, 64 at most")
+    reviewer = tenant.reviewer(named)
+    if reviewer is None and tenant.reviewers:
+        raise Forbidden(f"{named!r} is not among the tenant's reviewers in the tenants file")
+    roles = reviewer.roles if reviewer else key.roles
+    return Caller(tenant, key, f"user:{named}", frozenset(roles if Role.ADMIN in key.roles else roles - {Role.ADMIN}))
+
+
+def caller_of(request: Request) -> Caller:
+    """The caller the guard has admitted."""
+    caller: Caller = request.state.caller
+    return caller

@@ -1,0 +1,135 @@
+"""What the routes ask of the workflow layer: one Protocol, the order desk, and the values it speaks in.
+
+JSON views are plain dicts that the desk has already made safe to show inside the tenant; amounts are ``amount_minor`` +
+``currency``, times are ISO 8601 in UTC.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from domain.ids import OrderId, ReviewId, TenantId
+from domain.review import ReviewAnswer, ReviewState
+from tools.channels import DeliveryKind
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submission:
+    """One verified delivery: the raw bytes as they came, and what was learned from verifying them."""
+
+    tenant: TenantId
+    channel: str
+    shop: str
+    topic: str
+    """The channel's word for what happened."""
+    kind: DeliveryKind
+    raw: bytes
+    dedupe_id: str
+    """The same delivery has the same one within (tenant, channel, shop); accepted once."""
+    order_hint: str = ""
+    """The order's id at the channel, when the delivery tells it; empty otherwise."""
+    fetch: bool = False
+    """Whether the delivery only says that something changed, so that the order must be fetched."""
+    source: str
+    """``api`` or ``webhook``."""
+    source_time: datetime | None = None
+    """When it happened, says the channel."""
+    received_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accepted:
+    """The answer to a submission that is durable."""
+
+    order_id: OrderId | None
+    """None until the delivery has been read by a worker."""
+    handle: str
+    """What ``order`` takes: the order id when it is known, else the delivery's own id."""
+    duplicate: bool
+    """The delivery was accepted before; nothing new was started."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One thing that must work for orders to flow."""
+
+    ok: bool
+    detail: str
+    """One sentence; no secrets, because probes without a key see it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Health:
+    """Whether this process can take orders now, and why not."""
+
+    ready: bool
+    checks: Mapping[str, Check] = field(default_factory=dict)
+
+
+class OrderDesk(Protocol):
+    """The order workflow as the API sees it. Every call is confined to one tenant; what is not there is NotFound."""
+
+    async def submit(self, submission: Submission) -> Accepted:
+        """Make the delivery durable, once, before returning.
+
+        Raises:
+            Transient: nothing was accepted; the sender should repeat.
+        """
+
+    async def order(self, tenant: TenantId, order_id: str) -> Json:
+        """One order's timeline.
+
+        Raises:
+            NotFound: no such order or handle in this tenant.
+        """
+
+    async def cancel(self, tenant: TenantId, order_id: str, *, actor: str, reason: str) -> Json:
+        """Ask for the order's cancellation; asking again changes nothing.
+
+        Raises:
+            NotFound: no such order in this tenant.
+            TooLate: the order went past the point where it can be cancelled.
+        """
+
+    async def reviews(self, tenant: TenantId, *, state: ReviewState) -> list[Json]:
+        """The tenant's reviews in one state, nearest deadline first; each has ``review_id`` and ``allowed_roles``."""
+
+    async def decide(self, tenant: TenantId, review_id: ReviewId, answer: ReviewAnswer, roles: frozenset[str]) -> Json:
+        """Answer a review, once.
+
+        Raises:
+            NotFound: no such review in this tenant.
+            Forbidden: none of ``roles`` may answer it, or the person proposed it.
+            AlreadyDecided: somebody was first.
+            Conflict: the order has changed since it was shown.
+            UnprocessableOrder: the edits name fields that may not be edited, or values that do not fit.
+        """
+
+    async def audit(self, tenant: TenantId, entity_id: str) -> Json:
+        """Who acted on the entity, when, why, with which versions and inputs.
+
+        Raises:
+            NotFound: no such entity in this tenant.
+        """
+
+    async def agents(self) -> list[Json]:
+        """The registry: every agent with its version, tier, mode, triggers, reads and writes."""
+
+    async def dead_letter(self, tenant: TenantId, channel: str, raw: bytes, reason: str) -> None:
+        """Keep an authentic delivery that cannot be read, with its reason.
+
+        Raises:
+            Transient: it was not kept; the sender should repeat.
+        """
+
+    async def health(self) -> Health:
+        """Whether orders can be taken now; never raises."""
+
+    def metrics(self) -> bytes:
+        """The runtime's instruments in the Prometheus text format."""
+
+    def events(self, tenant: TenantId, last_event_id: str | None) -> AsyncIterator[tuple[str, str]]:
+        """The tenant's events as (stream id, event JSON): those after ``last_event_id``, then live ones, without end."""

@@ -1,0 +1,253 @@
+"""Stand-ins behind the API for route tests: an order desk and an idempotency store in memory, and a two-tenant world."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import httpx2
+import orjson
+from fastapi import FastAPI
+
+from api.app import create_app
+from api.idempotency import Claim, Reply
+from api.limits import Limits
+from api.problems import KeyReused, RequestInProgress
+from api.services import Accepted, Check, Health, Json, Submission
+from api.tenants import ApiKey, Reviewer, Role, ShopAccess, Tenant, Tenants
+from domain.errors import AlreadyDecided, Forbidden, NotFound, TooLate
+from domain.ids import OrderId, ReviewId, TenantId
+from domain.order import Channel
+from domain.review import ReviewAction, ReviewAnswer, ReviewState
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+SHOPIFY_SHOP = "acme.myshopify.com"
+SHOPIFY_SECRET = "3f9c1be07a55d2e84b6f0a91c7d2e3b8"
+OLD_SHOPIFY_SECRET = "b81e02c47f6a4d1f9330cde5a7716c2d"
+SHOPEE_SECRET = "c2f1b74e09a84d6d8d61b3f0a7e52c19"
+SHOPEE_URL = "https://signalbox.example/v1/channels/shopee/webhooks"
+
+
+class MemoryDesk:
+    """The order desk as a dictionary: keeps what it is given, refuses as the real one does, fails when told to."""
+
+    def __init__(self) -> None:
+        self.submissions: list[Submission] = []
+        self.dead: list[tuple[str, str, bytes, str]] = []
+        self.answers: dict[str, ReviewAnswer] = {}
+        self.known: dict[tuple[str, str], Json] = {}
+        self.open_reviews: dict[tuple[str, str], Json] = {}
+        self.fail: Exception | None = None
+        self.gate: asyncio.Event | None = None
+        self.ready = Health(ready=True, checks={"redis": Check(ok=True, detail="answers in 1 ms")})
+        self.log: list[tuple[str, str, str]] = []
+        self._news = asyncio.Condition()
+
+    async def _reach(self) -> None:
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.fail is not None:
+            raise self.fail
+
+    async def submit(self, submission: Submission) -> Accepted:
+        await self._reach()
+        same = (submission.tenant, submission.channel, submission.dedupe_id)
+        duplicate = any((s.tenant, s.channel, s.dedupe_id) == same for s in self.submissions)
+        order_id = f"{submission.channel}-{submission.order_hint}" if submission.order_hint else None
+        if not duplicate:
+            self.submissions.append(submission)
+            if order_id:
+                self.known[submission.tenant, order_id] = {
+                    "order_id": order_id,
+                    "progress": "accepted",
+                    "decisions": [{"agent": "fraud_detection", "reasons": ["CARD_VELOCITY"]}],
+                }
+        handle = order_id or f"delivery-{submission.dedupe_id[-8:]}"
+        return Accepted(order_id=OrderId(order_id) if order_id else None, handle=handle, duplicate=duplicate)
+
+    async def order(self, tenant: TenantId, order_id: str) -> Json:
+        await self._reach()
+        try:
+            return self.known[tenant, order_id]
+        except KeyError:
+            raise NotFound(f"There is no order {order_id!r}") from None
+
+    async def cancel(self, tenant: TenantId, order_id: str, *, actor: str, reason: str) -> Json:
+        found = await self.order(tenant, order_id)
+        if found["progress"] == "shipped":
+            raise TooLate("The parcel has left; ask the carrier to return it")
+        found["progress"] = "cancelled"
+        return {**found, "cancelled_by": actor, "reason": reason}
+
+    async def reviews(self, tenant: TenantId, *, state: ReviewState) -> list[Json]:
+        await self._reach()
+        decided = state is ReviewState.DECIDED
+        return [
+            review for (owner, name), review in self.open_reviews.items()
+            if owner == tenant and (name in self.answers) == decided and state is not ReviewState.VOID
+        ]  # fmt: skip
+
+    async def decide(self, tenant: TenantId, review_id: ReviewId, answer: ReviewAnswer, roles: frozenset[str]) -> Json:
+        await self._reach()
+        review = self.open_reviews.get((tenant, review_id))
+        if review is None:
+            raise NotFound(f"There is no review {review_id!r}")
+        if not roles & {*review["allowed_roles"], "admin"}:
+            raise Forbidden("None of your roles may answer this review")
+        first = self.answers.setdefault(review_id, answer)
+        if first is not answer:
+            raise AlreadyDecided(
+                f"{first.decided_by} answered first",
+                decided_by=first.decided_by,
+                decided_at=first.decided_at,
+                action=first.action.value,
+            )
+        return {"review_id": review_id, "state": "decided", "action": answer.action, "decided_by": answer.decided_by}
+
+    async def audit(self, tenant: TenantId, entity_id: str) -> Json:
+        return {"entity_id": entity_id, "acts": [], "order": await self.order(tenant, entity_id)}
+
+    async def agents(self) -> list[Json]:
+        await self._reach()
+        return [{"name": "fraud_detection", "version": "fd-1.0", "tier": 1}]
+
+    async def dead_letter(self, tenant: TenantId, channel: str, raw: bytes, reason: str) -> None:
+        await self._reach()
+        self.dead.append((tenant, channel, raw, reason))
+
+    async def health(self) -> Health:
+        return self.ready
+
+    def metrics(self) -> bytes:
+        return (
+            b"# HELP signalbox_orders_total Orders\n# TYPE signalbox_orders_total counter\nsignalbox_orders_total 0.0\n"
+        )
+
+    async def tell(self, tenant: str, event_type: str) -> str:
+        """Append one event and return its id."""
+        async with self._news:
+            event_id = f"{len(self.log) + 1}-0"
+            self.log.append((tenant, event_id, orjson.dumps({"event_type": event_type, "tenant": tenant}).decode()))
+            self._news.notify_all()
+        return event_id
+
+    async def events(self, tenant: TenantId, last_event_id: str | None) -> AsyncIterator[tuple[str, str]]:
+        at = int(last_event_id.partition("-")[0]) if last_event_id else len(self.log)
+        while True:
+            async with self._news:
+                await self._news.wait_for(lambda: len(self.log) > at)  # noqa: B023 - awaited before it changes
+            for owner, event_id, event in self.log[at:]:
+                at += 1
+                if owner == tenant:
+                    yield event_id, event
+
+
+class MemoryIdempotencyStore:
+    """The idempotency store as a dictionary; leases never lapse."""
+
+    def __init__(self) -> None:
+        self._records: dict[tuple[str, str], tuple[str, Reply | None]] = {}
+
+    async def begin(self, tenant: str, key: str, digest: str) -> Claim | Reply:
+        known = self._records.get((tenant, key))
+        if known is None:
+            self._records[tenant, key] = (digest, None)
+            return Claim(tenant, key, "token")
+        if known[0] != digest:
+            raise KeyReused("another request's key")
+        if known[1] is None:
+            raise RequestInProgress("still running", retry_after_s=1)
+        kept = known[1]
+        return Reply(kept.status, kept.body, kept.headers, kept.media_type, replayed=True)
+
+    async def finish(self, claim: Claim, reply: Reply) -> None:
+        self._records[claim.tenant, claim.key] = (self._records[claim.tenant, claim.key][0], reply)
+
+    async def release(self, claim: Claim) -> None:
+        del self._records[claim.tenant, claim.key]
+
+
+def key_of(tenant: str, role: str) -> str:
+    """The plaintext API key of a role at a tenant."""
+    return f"sbk_{tenant}-{role}_{hashlib.sha256(f'{tenant}{role}'.encode()).hexdigest()}"
+
+
+def _keys(tenant: str) -> tuple[ApiKey, ...]:
+    def digest(role: Role) -> str:
+        return hashlib.sha256(key_of(tenant, role).encode()).hexdigest()
+
+    return tuple(ApiKey(key_id=f"{tenant}-{role}", sha256=digest(role), roles=frozenset({role})) for role in Role)
+
+
+def two_tenants() -> Tenants:
+    """``acme`` with a Shopify and a Shopee shop and two reviewers, and ``bolt`` with neither."""
+    shops = (
+        ShopAccess(channel=Channel.SHOPIFY, shop=SHOPIFY_SHOP, secrets=(SHOPIFY_SECRET, OLD_SHOPIFY_SECRET)),
+        ShopAccess(channel=Channel.SHOPEE, shop="220000001", secrets=(SHOPEE_SECRET,), callback_url=SHOPEE_URL),
+    )
+    reviewers = (
+        Reviewer(user="mei", roles=frozenset({Role.OPS})),
+        Reviewer(user="boss", roles=frozenset({Role.ADMIN, Role.OPS})),
+        Reviewer(user="tan", roles=frozenset({Role.PROCUREMENT})),
+    )
+    common = {"settlement_currency": "HKD", "locale": "en", "timezone": "Asia/Hong_Kong"}
+    return Tenants(
+        [
+            Tenant(tenant=TenantId("acme"), api_keys=_keys("acme"), shops=shops, reviewers=reviewers, **common),
+            Tenant(tenant=TenantId("bolt"), api_keys=_keys("bolt"), **common),
+        ]
+    )
+
+
+class World:
+    """An application in front of a memory desk, with a client for every role."""
+
+    def __init__(self, *, limits: Limits | None = None) -> None:
+        self.desk = MemoryDesk()
+        self.now = NOW
+        self.app: FastAPI = create_app(
+            self.desk, two_tenants(), MemoryIdempotencyStore(), limits=limits, now=lambda: self.now
+        )
+
+    def client(
+        self, role: str | None = "ops", *, tenant: str = "acme", host: str = "203.0.113.9"
+    ) -> httpx2.AsyncClient:
+        """A client with the key of a role (None: no key), connecting from ``host``."""
+        headers = {"Authorization": f"Bearer {key_of(tenant, role)}"} if role else {}
+        transport = httpx2.ASGITransport(app=self.app, client=(host, 40000))
+        return httpx2.AsyncClient(transport=transport, base_url="http://signalbox.example", headers=headers)
+
+    def add_review(self, review_id: str, *, tenant: str = "acme", allowed_roles: tuple[str, ...] = ("ops",)) -> None:
+        """Open a review."""
+        self.desk.open_reviews[tenant, review_id] = {"review_id": review_id, "allowed_roles": list(allowed_roles)}
+
+
+def order_document(external_id: str = "web-1", *, quantity: int = 2) -> Json:
+    """A small native order."""
+    return {
+        "external_id": external_id,
+        "placed_at": "2026-11-11T03:00:00Z",
+        "currency": "HKD",
+        "lines": [{"sku": "MUG-01", "quantity": quantity, "unit_price": {"amount_minor": 12900, "currency": "HKD"}}],
+        "ship_to": {"line1": "1 Nathan Road", "city": "Kowloon", "country": "HK"},
+        "payment": {"method": "card", "state": "paid"},
+    }
+
+
+def approval() -> Json:
+    """The plainest answer to a review."""
+    return {"action": ReviewAction.APPROVE.value, "reason": "known customer"}
+
+
+def shopify_headers(raw: bytes, *, secret: str = SHOPIFY_SECRET, event: str = "evt-1") -> dict[str, str]:
+    """What Shopify sends with a webhook of an order."""
+    signature = base64.b64encode(hmac.new(secret.encode(), raw, hashlib.sha256).digest()).decode()
+    return {
+        "Content-Type": "application/json",
+        "X-Shopify-Hmac-Sha256": signature,
+        "X-Shopify-Topic": "orders/create",
+        "X-Shopify-Shop-Domain": SHOPIFY_SHOP,
+        "X-Shopify-Event-Id": event,
+    }
