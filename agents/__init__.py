@@ -1,0 +1,213 @@
+"""The registry of agents: every version that can be named in a topology file, what it reads and does, and how to build it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from agents.analytics_tagging import POLICY as TAG_POLICY
+from agents.analytics_tagging import AnalyticsTagging
+from agents.compliance import Compliance
+from agents.compliance_clauses import shipped_clauses
+from agents.customer_notification import CustomerNotification
+from agents.exchange import Exchange
+from agents.fraud_calibration import shipped_calibration
+from agents.fraud_detection import FraudDetection
+from agents.fraud_table import shipped_table
+from agents.inventory_reservation import POLICY as STOCK_POLICY
+from agents.inventory_reservation import InventoryReservation
+from agents.loyalty import POLICY as LOYALTY_POLICY
+from agents.loyalty import Loyalty
+from agents.message_templates import shipped_messages
+from agents.network import Network
+from agents.order_routing import POLICY as ROUTING_POLICY
+from agents.order_routing import OrderRouting
+from agents.shipping_method import POLICY as METHOD_POLICY
+from agents.shipping_method import ShippingMethod
+from agents.tax import TaxAssessment
+from agents.tax_rules import shipped_rules
+from domain.effect import EffectKind
+from domain.errors import ConfigError
+from domain.ports import ActivityPort, Agent, CarrierPort, CataloguePort, CustomerPort, WarehousePort
+
+__all__ = ["SPECS", "AgentPorts", "AgentSpec", "build"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentPorts:
+    """What agents may read. One value builds all agents of a process, so that they share what they have read."""
+
+    wms: WarehousePort
+    carriers: Mapping[str, CarrierPort]
+    crm: CustomerPort
+    erp: CataloguePort
+    activity: ActivityPort
+
+    @cached_property
+    def network(self) -> Network:
+        """Sites and lanes, read once a minute for all agents."""
+        return Network(self.wms, self.carriers)
+
+    @cached_property
+    def exchange(self) -> Exchange:
+        """Exchange rates, read once in ten minutes for all agents."""
+        return Exchange(self.erp)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentSpec:
+    """One published version of an agent."""
+
+    name: str
+    version: str
+    owner: str
+    """The team that answers for it."""
+    trigger: str
+    """What makes it run."""
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    """Facets of the order its decision settles."""
+    actions: tuple[str, ...]
+    """Effects it may propose, by kind."""
+    fallbacks: tuple[str, ...]
+    thresholds: str
+    """Version of its tables."""
+    calibration: str | None
+    """What its confidence is measured by; None when it is declared."""
+    build: Callable[[AgentPorts], Agent]
+
+
+_SPECS = (
+    AgentSpec(
+        name=FraudDetection.name,
+        version=FraudDetection.version,
+        owner="risk",
+        trigger="order accepted",
+        reads=("order", "activity.counts", "crm.history", "erp.products"),
+        writes=("order.release",),
+        actions=(),
+        fallbacks=FraudDetection.fallbacks,
+        thresholds=shipped_table().version,
+        calibration=shipped_calibration().calibration_id,
+        build=lambda ports: FraudDetection(activity=ports.activity, crm=ports.crm, erp=ports.erp),
+    ),
+    AgentSpec(
+        name=Compliance.name,
+        version=Compliance.version,
+        owner="trade compliance",
+        trigger="order accepted",
+        reads=("order", "erp.products"),
+        writes=("order.legality",),
+        actions=(),
+        fallbacks=Compliance.fallbacks,
+        thresholds=shipped_clauses().version,
+        calibration=None,
+        build=lambda ports: Compliance(erp=ports.erp),
+    ),
+    AgentSpec(
+        name=InventoryReservation.name,
+        version=InventoryReservation.version,
+        owner="warehouse operations",
+        trigger="order accepted",
+        reads=("order", "wms.stock", "wms.warehouses"),
+        writes=("order.reservation",),
+        actions=(EffectKind.HOLD_STOCK.value,),
+        fallbacks=InventoryReservation.fallbacks,
+        thresholds=STOCK_POLICY.version,
+        calibration=None,
+        build=lambda ports: InventoryReservation(wms=ports.wms, network=ports.network),
+    ),
+    AgentSpec(
+        name=OrderRouting.name,
+        version=OrderRouting.version,
+        owner="logistics",
+        trigger="tier 1 passed the gate",
+        reads=("order", "decisions", "wms.stock", "wms.warehouses", "carriers.lanes", "erp.products", "erp.rates"),
+        writes=("order.route",),
+        actions=(),
+        fallbacks=OrderRouting.fallbacks,
+        thresholds=ROUTING_POLICY.version,
+        calibration=None,
+        build=lambda ports: OrderRouting(wms=ports.wms, erp=ports.erp, network=ports.network, exchange=ports.exchange),
+    ),
+    AgentSpec(
+        name=TaxAssessment.name,
+        version=TaxAssessment.version,
+        owner="finance",
+        trigger="order_routing decided",
+        reads=("order", "decisions", "erp.rates"),
+        writes=("order.tax",),
+        actions=(),
+        fallbacks=TaxAssessment.fallbacks,
+        thresholds=shipped_rules().version,
+        calibration=None,
+        build=lambda ports: TaxAssessment(exchange=ports.exchange),
+    ),
+    AgentSpec(
+        name=ShippingMethod.name,
+        version=ShippingMethod.version,
+        owner="logistics",
+        trigger="order_routing decided",
+        reads=("order", "decisions", "carriers.lanes", "erp.products", "erp.rates"),
+        writes=("order.method",),
+        actions=(),
+        fallbacks=ShippingMethod.fallbacks,
+        thresholds=METHOD_POLICY.version,
+        calibration=None,
+        build=lambda ports: ShippingMethod(network=ports.network, exchange=ports.exchange, erp=ports.erp),
+    ),
+    AgentSpec(
+        name=CustomerNotification.name,
+        version=CustomerNotification.version,
+        owner="customer service",
+        trigger="order fulfilled, cancelled or backordered",
+        reads=("order", "decisions"),
+        writes=("order.messages",),
+        actions=(EffectKind.SEND_MESSAGE.value,),
+        fallbacks=CustomerNotification.fallbacks,
+        thresholds=shipped_messages().version,
+        calibration=None,
+        build=lambda ports: CustomerNotification(),
+    ),
+    AgentSpec(
+        name=Loyalty.name,
+        version=Loyalty.version,
+        owner="marketing",
+        trigger="order fulfilled or cancelled",
+        reads=("order", "decisions"),
+        writes=("order.loyalty",),
+        actions=(EffectKind.POST_LOYALTY.value, EffectKind.REVERSE_LOYALTY.value),
+        fallbacks=Loyalty.fallbacks,
+        thresholds=LOYALTY_POLICY.version,
+        calibration=None,
+        build=lambda ports: Loyalty(),
+    ),
+    AgentSpec(
+        name=AnalyticsTagging.name,
+        version=AnalyticsTagging.version,
+        owner="analytics",
+        trigger="order finished",
+        reads=("order", "decisions"),
+        writes=("order.tags",),
+        actions=(EffectKind.TAG_ORDER.value,),
+        fallbacks=AnalyticsTagging.fallbacks,
+        thresholds=TAG_POLICY.version,
+        calibration=None,
+        build=lambda ports: AnalyticsTagging(),
+    ),
+)
+
+SPECS: Mapping[tuple[str, str], AgentSpec] = {(spec.name, spec.version): spec for spec in _SPECS}
+"""Every published agent version by name and version."""
+
+
+def build(name: str, version: str, ports: AgentPorts) -> Agent:
+    """The named version of an agent, reading through ``ports``.
+
+    Raises:
+        ConfigError: there is no such version; the message lists those there are.
+    """
+    spec = SPECS.get((name, version))
+    if spec is None:
+        known = ", ".join(f"{known} {of}" for known, of in sorted(SPECS))
+        raise ConfigError(f"there is no agent {name} {version}; the topology file may name {known}")
+    return spec.build(ports)

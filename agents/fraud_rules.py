@@ -1,0 +1,325 @@
+"""The fraud rules as pure functions of signals, and how their points become one decision.
+
+Severity is monotone: a forced hold, once hit, is never lowered by points. Points of all entries of a trace, the cap
+included, add up to the score.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agents.fraud_signals import Signals
+from agents.fraud_table import FraudTable, RuleTerms
+
+CAP_CODE = "PAYMENT_GEO_CAP"
+PLATFORM_CODE = "PLATFORM_SCREENED"
+
+ACTIONS = ("approve", "review", "hold", "reject")
+"""Ascending severity."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What a rule saw against what it allows."""
+
+    value: str
+    threshold: str
+    evidence: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hit:
+    """A rule that fired."""
+
+    code: str
+    group: str
+    points: int
+    finding: Finding
+
+
+class NotEvaluated:
+    """The answer of a rule whose input is unknown."""
+
+
+NOT_EVALUATED = NotEvaluated()
+
+Answer = Finding | NotEvaluated | None
+Rule = Callable[[Signals, RuleTerms, FraudTable], Answer]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trace:
+    """Which rules fired and which could not be evaluated."""
+
+    hits: tuple[Hit, ...]
+    not_evaluated: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """Points to action."""
+
+    action: str
+    score: int
+    entries: tuple[tuple[str, int], ...]
+    """Code and points; they add up to the score."""
+
+
+def evaluate(signals: Signals, table: FraudTable) -> Trace:
+    """Run every rule the order's channel allows."""
+    hits, unknown = [], []
+    for code, rule in RULES.items():
+        terms = table.rules[code]
+        if signals.platform and terms.group in table.platform_skips:
+            continue
+        answer = rule(signals, terms, table)
+        if isinstance(answer, Finding):
+            hits.append(Hit(code=code, group=terms.group, points=terms.points, finding=answer))
+        elif answer is not None:
+            unknown.append(code)
+    return Trace(hits=tuple(hits), not_evaluated=tuple(unknown))
+
+
+def judge(hits: Sequence[Hit], table: FraudTable, *, platform: bool) -> Judgement:
+    """Sum the points under the cap, apply the thresholds, then force and clamp."""
+    codes = {hit.code for hit in hits}
+    unforgivable = bool(codes & table.unforgivable)
+    entries = [(hit.code, 0 if unforgivable and hit.group == "W" else hit.points) for hit in hits]
+    capped = sum(hit.points for hit in hits if hit.group in table.cap_groups)
+    if capped > table.cap_points:
+        entries.append((CAP_CODE, table.cap_points - capped))
+    score = sum(points for _, points in entries)
+    steps = (score >= table.review, score >= table.hold, score >= table.decline)
+    severity = sum(steps)
+    if codes & table.force_hold:
+        severity = max(severity, ACTIONS.index("hold"))
+    if platform:
+        entries.append((PLATFORM_CODE, 0))
+        severity = min(severity, ACTIONS.index("review"))
+    return Judgement(action=ACTIONS[severity], score=score, entries=tuple(entries))
+
+
+def counterfactual(hits: Sequence[Hit], decide: Callable[[Sequence[Hit]], str]) -> tuple[str, ...]:
+    """A smallest-first set of codes whose removal gives another decision; empty when no removal does.
+
+    For a restrictive decision the heaviest hits go first; for an approval the hits that spoke in its favour.
+    """
+    verdict = decide(hits)
+    favourable = verdict == "approve"
+    ranked = sorted(hits, key=lambda hit: hit.points if favourable else -hit.points)
+    removed: list[Hit] = []
+    for hit in ranked:
+        if (hit.points < 0) != favourable:
+            continue
+        removed.append(hit)
+        if decide(_without(hits, removed)) != verdict:
+            return _pruned(hits, removed, decide, verdict)
+    return ()
+
+
+def _without(hits: Sequence[Hit], removed: Sequence[Hit]) -> list[Hit]:
+    return [hit for hit in hits if hit not in removed]
+
+
+def _pruned(
+    hits: Sequence[Hit], removed: list[Hit], decide: Callable[[Sequence[Hit]], str], verdict: str
+) -> tuple[str, ...]:
+    for hit in list(removed):
+        fewer = [other for other in removed if other is not hit]
+        if fewer and decide(_without(hits, fewer)) != verdict:
+            removed = fewer
+    return tuple(hit.code for hit in removed)
+
+
+def _velocity(field: str) -> Rule:
+    def rule(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
+        count = signals.counts.get(terms.code)
+        if count is None:
+            return NOT_EVALUATED
+        if count < terms.limits["at_least"]:
+            return None
+        window = terms.limits["window_s"]
+        return Finding(value=str(count), threshold=f">= {terms.limits['at_least']} in {window} s", evidence=field)
+
+    return rule
+
+
+def _equals(field: str, bad: str, evidence: str) -> Rule:
+    def rule(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
+        value = getattr(signals, field)
+        if value is None:
+            return NOT_EVALUATED
+        return Finding(value=value, threshold="match", evidence=evidence) if value == bad else None
+
+    return rule
+
+
+def _flag(field: str, evidence: str) -> Rule:
+    def rule(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
+        value = getattr(signals, field)
+        if value is None:
+            return NOT_EVALUATED
+        return Finding(value="true", threshold="false", evidence=evidence) if value else None
+
+    return rule
+
+
+def _bin_country(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
+    known = {country for country in (signals.bill_country, signals.ship_country) if country}
+    if signals.bin_country is None or not known:
+        return NOT_EVALUATED
+    if signals.bin_country in known:
+        return None
+    return Finding(value=signals.bin_country, threshold=",".join(sorted(known)), evidence="order.payment.bin_country")
+
+
+def _quantile(signals: Signals, table: FraudTable, name: str) -> int | None:
+    return table.quantiles.get(signals.currency, {}).get(name)
+
+
+def _bin_prepaid_high(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
+    limit = _quantile(signals, table, "p95")
+    if signals.bin_prepaid is None or limit is None:
+        return NOT_EVALUATED
+    if not signals.bin_prepaid or signals.total_minor < limit:
+        return None
+    return Finding(value=f"prepaid, {signals.total_minor}", threshold=f"p95 {limit}", evidence="order.total")
+
+
+def _ip_ship_country(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
+    if not signals.ip_country or not signals.ship_country:
+        return NOT_EVALUATED
+    pair = frozenset((signals.ip_country, signals.ship_country))
+    if len(pair) == 1 or pair in table.travel_pairs:
+        return None
+    return Finding(value=signals.ip_country, threshold=signals.ship_country, evidence="order.device.ip_country")
+
+
+def _forwarder(consolidation: bool) -> Rule:
+    def rule(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
+        if signals.forwarder is None:
+            return NOT_EVALUATED
+        usual = signals.ship_country in table.consolidation_countries
+        if not signals.forwarder or usual is not consolidation:
+            return None
+        return Finding(value="forwarding address", threshold="own address", evidence="order.ship_to")
+
+    return rule
+
+
+def _disposable_email(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
+    if signals.email_domain is None:
+        return NOT_EVALUATED
+    if signals.email_domain not in table.disposable_domains:
+        return None
+    return Finding(value=signals.email_domain, threshold="lasting mailbox", evidence="order.customer.email")
+
+
+def _new_account_high(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
+    limit = _quantile(signals, table, "p90")
+    if signals.account_age_s is None or limit is None:
+        return NOT_EVALUATED
+    young = signals.account_age_s < terms.limits["younger_than_s"]
+    if not young or signals.total_minor < limit:
+        return None
+    value = f"{max(0, signals.account_age_s)} s old, {signals.total_minor}"
+    return Finding(
+        value=value, threshold=f"{terms.limits['younger_than_s']} s, p90 {limit}", evidence="order.customer.created_at"
+    )
+
+
+def _resale_sku(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
+    if signals.resale_quantity is None:
+        return NOT_EVALUATED
+    if signals.resale_quantity < terms.limits["at_least"]:
+        return None
+    return Finding(
+        value=str(signals.resale_quantity), threshold=f">= {terms.limits['at_least']}", evidence="order.lines"
+    )
+
+
+def _rush_first(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
+    if signals.first_order is None or signals.resale_quantity is None:
+        return NOT_EVALUATED
+    if not (signals.first_order and signals.express and signals.resale_quantity > 0):
+        return None
+    return Finding(value="first order, express", threshold="no resale goods", evidence="order.shipping_option")
+
+
+def _cod_refuser(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
+    if not signals.cash_on_delivery:
+        return None
+    if signals.refused is None or signals.delivered is None:
+        return NOT_EVALUATED
+    limits = terms.limits
+    seen = signals.refused + signals.delivered
+    refused = signals.refused + limits["prior_refused"]
+    orders = seen + limits["prior_orders"]
+    if seen < limits["at_least"] or 100 * refused < limits["rate_percent"] * orders:
+        return None
+    return Finding(
+        value=f"{signals.refused} of {seen} refused",
+        threshold=f">= {limits['rate_percent']} % (prior {limits['prior_refused']} of {limits['prior_orders']})",
+        evidence="crm.history",
+    )
+
+
+def _cod_cap(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
+    if not signals.cash_on_delivery:
+        return None
+    cap = table.cod_caps.get(signals.currency)
+    if cap is None or signals.first_order is None:
+        return NOT_EVALUATED
+    if not signals.first_order or signals.total_minor <= cap:
+        return None
+    return Finding(value=str(signals.total_minor), threshold=f"<= {cap} {signals.currency}", evidence="order.total")
+
+
+def _phone_invalid(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
+    if signals.phone_valid is None:
+        return NOT_EVALUATED
+    if signals.phone_valid:
+        return None
+    return Finding(value="not a number", threshold=f"plan of {signals.ship_country}", evidence="order.customer.phone")
+
+
+def _good_history(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
+    if signals.delivered is None or signals.disputed is None or signals.history_age_s is None:
+        return NOT_EVALUATED
+    limits = terms.limits
+    enough = signals.delivered >= limits["at_least"] and signals.disputed == 0
+    if not enough or signals.history_age_s <= limits["older_than_s"]:
+        return None
+    return Finding(
+        value=f"{signals.delivered} delivered, none disputed",
+        threshold=f">= {limits['at_least']} over {limits['older_than_s']} s",
+        evidence="crm.history",
+    )
+
+
+RULES: Mapping[str, Rule] = {
+    "CARD_VELOCITY": _velocity("order.payment.card_fingerprint"),
+    "DEVICE_MULTI_ACCOUNT": _velocity("order.device.device_id"),
+    "IP_VELOCITY": _velocity("order.device.ip"),
+    "ADDRESS_MULTI_ACCOUNT": _velocity("order.ship_to"),
+    "AVS_FAIL": _equals("avs", "fail", "order.payment.avs"),
+    "AVS_PARTIAL": _equals("avs", "partial", "order.payment.avs"),
+    "CVV_FAIL": _equals("cvv", "fail", "order.payment.cvv"),
+    "BIN_COUNTRY": _bin_country,
+    "BIN_PREPAID_HIGH": _bin_prepaid_high,
+    "THREE_DS_SHIFT": _flag("three_ds_shift", "order.payment.three_ds_shift"),
+    "IP_SHIP_COUNTRY": _ip_ship_country,
+    "PROXY_TOR": _flag("proxy", "order.device.proxy"),
+    "HOSTING_ASN": _flag("hosting", "order.device.hosting_asn"),
+    "FORWARDER_ADDRESS": _forwarder(consolidation=False),
+    "FORWARDER_CONSOLIDATION": _forwarder(consolidation=True),
+    "DISPOSABLE_EMAIL": _disposable_email,
+    "NEW_ACCOUNT_HIGH": _new_account_high,
+    "RESALE_SKU": _resale_sku,
+    "RUSH_FIRST": _rush_first,
+    "COD_REFUSER": _cod_refuser,
+    "COD_CAP": _cod_cap,
+    "PHONE_INVALID": _phone_invalid,
+    "KNOWN_BAD": _flag("known_bad", "crm.history"),
+    "GOOD_HISTORY": _good_history,
+}
+"""Every rule by its stable code, in the order they are listed in a trace."""
