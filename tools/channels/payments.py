@@ -1,36 +1,34 @@
 """How a buyer pays, from the free words of gateways and platforms."""
 
 import hashlib
+import re
+from functools import lru_cache
 
 from domain.order import PaymentMethod
 
-_WORDS: tuple[tuple[PaymentMethod, tuple[str, ...]], ...] = (
-    (PaymentMethod.COD, ("cash on delivery", "cash_on_delivery", "cod", "貨到付款", "货到付款")),
+_WORDS: tuple[tuple[PaymentMethod, str], ...] = (
+    (PaymentMethod.COD, "cash on delivery|cod|貨到付款|货到付款|thanh toán khi nhận hàng"),
     (
         PaymentMethod.CONVENIENCE_STORE,
-        ("convenience", "cvs", "7-eleven", "7-11", "ibon", "famiport", "familymart", "超商", "konbini"),
+        "convenience|convenience store|cvs|7 eleven|7 11|ibon|famiport|familymart|konbini|超商|便利商店",
     ),
     (
         PaymentMethod.BANK_TRANSFER,
-        ("bank", "transfer", "fps", "paynow", "atm", "wire", "duitnow", "promptpay", "invoice"),
+        "bank|bank deposit|bank transfer|transfer|fps|paynow|atm|wire|duitnow|promptpay|fpx|invoice|virtual account",
     ),
     (
         PaymentMethod.WALLET,
-        (
-            "paypal", "alipay", "wechat", "grabpay", "line_pay", "linepay", "line pay", "jkopay", "payme", "octopus",
-            "momo", "zalopay", "vnpay", "shopeepay", "touch", "tng", "boost", "gcash", "apple_pay", "google_pay",
-            "apple pay", "google pay", "wallet",
-        ),
+        "paypal|alipay|alipayhk|wechat|wechatpay|grabpay|grab|line pay|linepay|jkopay|payme|octopus|momo|zalopay|vnpay|"
+        "shopeepay|touch n go|tng|boost|gcash|apple pay|applepay|google pay|googlepay|wallet|shop pay",
     ),
     (
         PaymentMethod.CARD,
-        (
-            "card", "visa", "master", "amex", "shopify_payments", "authorize_net", "stripe", "adyen", "braintree",
-            "cybersource", "bogus", "checkout_com", "2c2p", "tappay",
-        ),
+        "card|cards|visa|mastercard|master|amex|jcb|unionpay|shopify payments|authorize net|stripe|adyen|braintree|"
+        "cybersource|bogus|checkout com|2c2p|tappay",
     ),
-)  # fmt: skip
-_SHORT = frozenset({"cod", "cvs", "fps", "atm", "tng"})
+)
+_METHODS = tuple((method, re.compile(rf"(?<![a-z0-9])(?:{words})(?![a-z0-9])")) for method, words in _WORDS)
+_SEPARATORS = re.compile(r"[\s_\-./()']+")
 
 _AVS = {
     **dict.fromkeys("YXMDF", "match"),
@@ -41,14 +39,11 @@ _AVS = {
 _CVV = {"M": "match", "N": "fail"}
 
 
+@lru_cache(maxsize=1024)
 def method_of(words: str) -> PaymentMethod:
     """The payment method that a gateway's or platform's words name; OTHER when they name none we know."""
-    text = words.lower()
-    tokens = set(text.replace("-", " ").replace("_", " ").replace("(", " ").replace(")", " ").split())
-    for method, names in _WORDS:
-        if any(name in tokens if name in _SHORT else name in text for name in names):
-            return method
-    return PaymentMethod.OTHER
+    text = _SEPARATORS.sub(" ", words.lower())
+    return next((method for method, named in _METHODS if named.search(text)), PaymentMethod.OTHER)
 
 
 def avs_of(letter: str) -> str | None:
