@@ -24,6 +24,9 @@ from graph.runtime.bus_messages import DELIVERY_CAP, Capability, epoch_ms, utc_n
 
 log = structlog.get_logger()
 
+SESSION_TIMEOUT_MS = 10_000
+"""A consumer silent for so long loses its partitions to the others."""
+
 
 class KafkaBus:
     """An ``EventBus`` on a Kafka-protocol cluster. Topics are ``<prefix><topic>`` and ``<prefix>dead``."""
@@ -39,13 +42,14 @@ class KafkaBus:
         delivery_cap: int = DELIVERY_CAP,
         now: Callable[[], datetime] = utc_now,
         options: Mapping[str, Any] | None = None,
+        session_timeout_ms: int = SESSION_TIMEOUT_MS,
     ) -> None:
         """``options`` go to every aiokafka client: ``security_protocol``, ``sasl_mechanism``, ``ssl_context``...
 
         Raises:
             ConfigError: aiokafka is not installed.
         """
-        self._client = KafkaClient(bootstrap_servers, options or {})
+        self._client = KafkaClient(bootstrap_servers, options or {}, session_timeout_ms=session_timeout_ms)
         self._marks = marks
         self._prefix = prefix
         self._cap = delivery_cap
@@ -109,7 +113,7 @@ class KafkaBus:
                         await self._move(topic, group, f"{record.partition}:{record.offset}", held, problem)
                     else:
                         deliveries.append(_delivery(record.partition, record.offset, held))
-                await known.commit(record.partition for record in records if record.partition in known.progress)
+                await known.commit()
         return deliveries
 
     async def claim(self, topic: str, group: str, consumer: str, *, idle_ms: int, count: int = 10) -> list[Delivery]:
@@ -121,14 +125,12 @@ class KafkaBus:
         """
         known = self._group(topic, group)
         claimed: list[Delivery] = []
-        touched: set[int] = set()
         async with known.lock:
             with self._client.errors():
                 now = self._now()
                 idle = timedelta(milliseconds=idle_ms)
                 waiting = [row for row in known.held_here() if now - row[2].delivered_at >= idle]
                 for partition, offset, held in waiting[:count]:
-                    touched.add(partition)
                     if held.attempts >= self._cap:
                         reason = f"delivered {held.attempts} times without being acknowledged"
                         await self._move(topic, group, f"{partition}:{offset}", held, reason)
@@ -136,7 +138,7 @@ class KafkaBus:
                     held.attempts += 1
                     held.delivered_at = now
                     claimed.append(_delivery(partition, offset, held))
-                await known.commit(touched)
+                await known.commit()
         return claimed
 
     async def ack(self, topic: str, group: str, delivery_ids: Sequence[str]) -> None:
@@ -151,12 +153,11 @@ class KafkaBus:
         known = self._group(topic, group)
         places = [_locate(delivery_id) for delivery_id in delivery_ids]
         async with known.lock:
-            touched = {partition for partition, _ in places if partition in known.progress}
             for partition, offset in places:
-                if partition in touched:
+                if partition in known.progress:
                     known.progress[partition].held.pop(offset, None)
             with self._client.errors():
-                await known.commit(touched)
+                await known.commit()
 
     async def bury(self, topic: str, group: str, delivery: Delivery, reason: str) -> None:
         """Move a delivery to the dead letters and acknowledge it; one that somebody has settled since is left alone."""
@@ -168,7 +169,7 @@ class KafkaBus:
                 return
             with self._client.errors():
                 await self._move(topic, group, delivery.delivery_id, progress.held[offset], reason)
-                await known.commit([partition])
+                await known.commit()
 
     async def dead_letters(self, *, count: int = 100) -> list[DeadLetter]:
         """The dead letters, oldest first."""
@@ -210,7 +211,7 @@ class KafkaBus:
             ends = await self._client.ends(known.topic)
             stored = await known.stored(ends)
             for partition, (first, following) in ends.items():
-                here = known.progress.get(partition) if known.owns(partition) else None
+                here = known.progress.get(partition) if partition in known.owners else None
                 progress = here or Progress.read(*stored[partition])
                 place = max(progress.delivered, first)
                 pending += len(progress.held) + len(progress.earlier)

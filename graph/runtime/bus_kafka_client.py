@@ -1,7 +1,7 @@
 """How the Kafka bus talks to a cluster: the clients it opens, their failures as ours, and records as messages."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,11 +15,13 @@ REQUEST_BYTES = 16 * 1024 * 1024
 """Largest record sent or fetched; the cluster's ``message.max.bytes`` (1 MB by default) may allow less."""
 REQUEST_TIMEOUT_MS = 10_000
 
+_OnPartitions = Callable[[Sequence[Any]], Awaitable[None]]
+
 
 class KafkaClient:
     """Opens aiokafka clients with the same settings and closes those that are shared."""
 
-    def __init__(self, bootstrap_servers: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, bootstrap_servers: str, options: Mapping[str, Any], *, session_timeout_ms: int) -> None:
         """``options`` go to every client as they are: ``security_protocol``, ``sasl_mechanism`` and so on.
 
         Raises:
@@ -33,9 +35,15 @@ class KafkaClient:
             "request_timeout_ms": REQUEST_TIMEOUT_MS,
             **options,
         }
+        self._session = {
+            "session_timeout_ms": session_timeout_ms,
+            "heartbeat_interval_ms": session_timeout_ms // 4,
+            "rebalance_timeout_ms": session_timeout_ms,
+        }
         self._shared: dict[str, Any] = {}
         self._opening = asyncio.Lock()
         self._library.ConsumerRebalanceListener.register(_Listener)
+        self.any_error = self._errors.KafkaError
         self.moved_errors = (
             self._errors.CommitFailedError,
             self._errors.IllegalStateError,
@@ -68,13 +76,13 @@ class KafkaClient:
         """A topic partition as aiokafka names it."""
         return self._library.TopicPartition(topic, number)
 
-    def listener(self, placed: Callable[[Iterable[Any]], Awaitable[None]]) -> Any:
-        """A rebalance listener that awaits ``placed`` before the first fetch from new partitions."""
-        return _Listener(placed)
+    def listener(self, revoked: _OnPartitions, assigned: _OnPartitions) -> Any:
+        """A rebalance listener: ``revoked`` before partitions go, ``assigned`` before the first fetch from new ones."""
+        return _Listener(revoked, assigned)
 
     def member(self, group: str) -> Any:
         """A consumer of a group: starts at the topic's beginning and commits only when told to."""
-        return self._consumer(group_id=group, enable_auto_commit=False)
+        return self._consumer(group_id=group, enable_auto_commit=False, **self._session)
 
     def reader(self) -> Any:
         """A consumer of no group, for looking."""
@@ -146,17 +154,19 @@ class KafkaClient:
 
 
 class _Listener:
-    """Registered as aiokafka's rebalance listener."""
+    """Registered as aiokafka's rebalance listener; its failures are named there and the rebalance goes on."""
 
-    def __init__(self, placed: Callable[[Iterable[Any]], Awaitable[None]]) -> None:
-        self._placed = placed
+    def __init__(self, revoked: _OnPartitions, assigned: _OnPartitions) -> None:
+        self._revoked = revoked
+        self._assigned = assigned
 
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
-        """What is in hand stays in hand: the partition may come back."""
+        """Partitions are about to go."""
+        await self._revoked(list(revoked))
 
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        """Find the place to go on from."""
-        await self._placed(assigned)
+        """Partitions have come."""
+        await self._assigned(list(assigned))
 
 
 def record_of(message: Message, at_ms: int) -> dict[str, Any]:
