@@ -5,7 +5,7 @@ One pure ASGI middleware, because it must count body bytes as they arrive and an
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -123,6 +123,7 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._received = 0
+        self._oversized = False
         self._began = time.perf_counter()
 
     async def receive(self) -> Message:
@@ -136,29 +137,28 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            headers = message["headers"] = list(message.get("headers", ()))
-            present = {name.lower() for name, _ in headers}
-            headers.extend(pair for pair in _SECURITY_HEADERS if pair[0] not in present)
-            if message["status"] == PayloadTooLarge.status:
-                headers.append((b"connection", b"close"))
+            self._oversized = message["status"] == PayloadTooLarge.status
+            message["headers"] = self._completed(message.get("headers", ()))
             self._measure(message["status"])
+        elif self._oversized and not message.get("more_body"):
+            await self._send({**message, "more_body": True})
+            await self._drain()
+            message = {"type": "http.response.body", "body": b""}
         await self._send(message)
 
-    async def refuse(self, error: Exception) -> None:
-        """Answer with the problem, then read what is left of the body, so that the sender gets to read the answer.
+    def _completed(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        completed = list(headers)
+        present = {name.lower() for name, _ in completed}
+        completed.extend(pair for pair in _SECURITY_HEADERS if pair[0] not in present)
+        if self._oversized:
+            completed.append((b"connection", b"close"))
+        return completed
+
+    async def _drain(self) -> None:
+        """Read what is left of a refused body, so that the sender gets to read the answer.
 
         A connection closed on unread bytes is reset, and the reset can overtake the answer.
         """
-        response = await problems.handle(Request(self.scope), error)
-        await self.send(
-            {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
-        )
-        await self.send({"type": "http.response.body", "body": response.body, "more_body": True})
-        if response.status_code == PayloadTooLarge.status:
-            await self._drain()
-        await self.send({"type": "http.response.body", "body": b""})
-
-    async def _drain(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 while self._received < DRAIN_BYTES:
@@ -197,4 +197,5 @@ class Gate:
         except Exception as error:
             if exchange.started:
                 raise
-            await exchange.refuse(error)
+            response = await problems.handle(Request(scope), error)
+            await response(scope, receive, exchange.send)

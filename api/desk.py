@@ -1,0 +1,315 @@
+"""The order desk: what the HTTP routes and the command line ask of a running Signalbox."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+from sqlalchemy import text as sql
+
+from agents import SPECS
+from api.services import Accepted, Check, Health, Json, Submission
+from domain.errors import NotFound, SignalboxError, StoreUnavailable, TooLate
+from domain.event import Event
+from domain.ids import EventId, OrderId, ReviewId, TenantId, ThreadId, stable_id
+from domain.order import OrderProgress
+from domain.ports import Message
+from domain.review import Review, ReviewAnswer, ReviewState
+from graph.bootstrap.system import Signalbox
+from graph.order.editing import edited
+from graph.runtime import crash
+from graph.runtime.intake import TOPIC as INTAKE
+from graph.runtime.intake import Parcelled, Work
+from graph.runtime.journal import TOPIC as JOURNAL
+from graph.runtime.journal import text
+from graph.runtime.orders import OrderRecord, happening, thread_of
+from graph.runtime.why import explain
+from tools.channels.protocol import DeliveryKind
+
+_STREAM_BATCH = 100
+_STREAM_POLL_S = 0.25
+
+
+class Desk:
+    """Implements ``api.services.OrderDesk`` on the working store and the audit."""
+
+    def __init__(self, box: Signalbox) -> None:
+        """``box`` is the running system."""
+        self._box = box
+
+    async def submit(self, submission: Submission) -> Accepted:
+        """Make the delivery durable, once, before returning.
+
+        Raises:
+            StoreUnavailable: nothing was accepted; the sender should repeat.
+        """
+        if submission.kind is DeliveryKind.IGNORED:
+            self._box.store.metrics.delivered(submission.channel, "ignored")
+            return Accepted(order_id=None, handle=f"ignored-{submission.dedupe_id[:40]}", duplicate=False)
+        order_id = f"{submission.channel}-{submission.order_hint}" if submission.order_hint else ""
+        taken = await self._box.store.intake.accept(
+            Parcelled(
+                tenant=submission.tenant,
+                channel=submission.channel,
+                shop=submission.shop,
+                raw=submission.raw.decode("utf-8"),
+                dedupe_id=f"{submission.shop}\x00{submission.dedupe_id}",
+                order_id=order_id,
+                work=Work.FETCH if submission.fetch else Work.ORDER,
+                external_id=submission.order_hint,
+                source=submission.source,
+            ),
+            at=submission.received_at,
+        )
+        crash.point("intake.appended")
+        self._box.store.metrics.delivered(submission.channel, "duplicate" if taken.duplicate else "accepted")
+        known = OrderId(taken.handle) if order_id else None
+        return Accepted(order_id=known, handle=taken.handle, duplicate=taken.duplicate)
+
+    async def order(self, tenant: TenantId, order_id: str) -> Json:
+        """One order: where it stands, what was decided, what was done.
+
+        Raises:
+            NotFound: no such order in this tenant.
+        """
+        record = await self._box.store.orders.find(tenant, order_id)
+        if record is None:
+            explanation = await self.audit(tenant, order_id)
+            return {"order_id": order_id, "state": explanation["outcome"], "archived": True, "explanation": explanation}
+        return await self._view(record)
+
+    async def _view(self, record: OrderRecord) -> Json:
+        store = self._box.store
+        decisions, effects = await asyncio.gather(
+            store.journal.decisions(record.thread), store.ledger.records(record.thread)
+        )
+        review = await store.reviews.find(record.tenant, record.review_id) if record.review_id else None
+        order = record.order
+        return {
+            "order_id": record.order_id,
+            "state": record.progress.value,
+            "detail": record.detail,
+            "channel": order.channel.value if order else None,
+            "channel_state": order.state.value if order else None,
+            "number": order.external_number if order else None,
+            "version": record.version,
+            "attempt_group": record.attempt_group,
+            "accepted_at": record.accepted_at,
+            "changed_at": record.changed_at,
+            "total": order.total.model_dump(mode="json") if order else None,
+            "total_open": order.total_open.model_dump(mode="json") if order else None,
+            "lines": [line.model_dump(mode="json") for line in order.lines] if order else [],
+            "issues": [issue.value for issue in order.issues] if order else [],
+            "cancel_requested": bool(record.cancel),
+            "decisions": [
+                d.model_dump(mode="json", exclude={"inputs", "proposals", "tenant", "entity_type", "entity_id"})
+                for d in decisions
+            ],
+            "effects": [e.model_dump(mode="json", exclude={"args_digest", "fence"}) for e in effects],
+            "review": shown(review) if review else None,
+        }
+
+    async def orders(self, tenant: TenantId, *, limit: int = 100) -> list[OrderRecord]:
+        """The tenant's orders, last changed first."""
+        return await self._box.store.orders.recent(tenant, limit=limit)
+
+    async def cancel(self, tenant: TenantId, order_id: str, *, actor: str, reason: str) -> Json:
+        """Ask for the order's cancellation; asking again changes nothing.
+
+        Raises:
+            NotFound: no such order in this tenant.
+            TooLate: the platform has already closed it.
+        """
+        store = self._box.store
+        record = await store.orders.find(tenant, order_id)
+        if record is None:
+            raise NotFound(f"there is no order {order_id!r}")
+        if record.progress is OrderProgress.CLOSED_EXTERNALLY:
+            raise TooLate(f"order {order_id} is closed at its channel; cancel it there or offer a return")
+        if record.progress is not OrderProgress.CANCELLED:
+            now = store.clock.now()
+            request = orjson.dumps({"by": actor, "reason": reason, "at": now.isoformat()}).decode()
+            event = happening(record, "order.cancel.requested", {"by": actor, "reason": reason}, at=now)
+            headers = {"work": Work.CANCEL.value, "tenant": tenant, "order_id": order_id}
+            await store.intake.push(record.thread, headers, at=now, once=("cancel", request), event=event)
+        latest = await store.orders.find(tenant, order_id)
+        view = await self._view(latest or record)
+        return view | {"cancel_requested": True}
+
+    async def reviews(self, tenant: TenantId, *, state: ReviewState) -> list[Json]:
+        """The tenant's reviews in one state: open ones from the desk, closed ones from the audit."""
+        if state is ReviewState.OPEN:
+            return [shown(review) for review in await self._box.store.reviews.listed(tenant)]
+        found = await self._box.audit.reviews(tenant, state=state)
+        return [
+            orjson.loads(orjson.dumps(vars(one), default=str)) | {"allowed_roles": ["ops", "admin"]} for one in found
+        ]
+
+    async def decide(self, tenant: TenantId, review_id: ReviewId, answer: ReviewAnswer, roles: frozenset[str]) -> Json:
+        """Answer a review, once; the order resumes in a worker.
+
+        Raises:
+            NotFound, Forbidden, AlreadyDecided, Conflict, UnprocessableOrder: see ``api.services.OrderDesk``.
+        """
+        store = self._box.store
+        review = await store.reviews.find(tenant, review_id)
+        record = await store.orders.find(tenant, review.entity_id)
+        if record is not None and record.order is not None and answer.edits and review.state is ReviewState.OPEN:
+            edited(record.order, answer.edits, at=answer.decided_at)
+        event = _answered(review, answer, record)
+        thread = ThreadId(review.thread_id)
+        await store.reviews.decide(review, answer, event, thread=thread, roles=sorted(roles))
+        crash.point("review.decided")
+        store.metrics.reviewed(answer.action.value)
+        return shown(await store.reviews.find(tenant, review_id))
+
+    async def audit(self, tenant: TenantId, entity_id: str) -> Json:
+        """Who acted on the order, when, why, with which versions and inputs.
+
+        Raises:
+            NotFound: nothing is recorded under this id in this tenant.
+        """
+        rows = await self._box.audit.entity(tenant, "order", entity_id)
+        live = await self._live(tenant, entity_id, {row.event_id for row in rows})
+        return explain(rows, live).model_dump(mode="json")
+
+    async def _live(self, tenant: str, entity_id: str, known: set[str]) -> list[Event]:
+        """Events of the entity the relay has not carried into the audit yet."""
+        thread = thread_of(tenant, entity_id)
+        shard = self._box.keys.shard_of(thread)
+        stream = self._box.keys.stream(JOURNAL, shard)
+        found = []
+        for _entry, fields in await self._box.store.batcher.execute("XREVRANGE", stream, "+", "-", "COUNT", 5000):
+            entry = {text(k): text(v) for k, v in zip(fields[::2], fields[1::2], strict=True)}
+            if entry.get("k") == thread:
+                event = Event.from_json(entry["b"])
+                if event.event_id not in known:
+                    found.append(event.model_copy(update={"sequence": int(entry.get("seq", 0))}))
+        return found[::-1]
+
+    async def agents(self) -> list[Json]:
+        """The registry with each agent's place in the topology in force."""
+        placed = {(node.name, node.version): node for node in self._box.workflow.agents}
+        listed = []
+        for (name, version), spec in SPECS.items():
+            node = placed.get((name, version))
+            listed.append(
+                {
+                    "name": name,
+                    "version": version,
+                    "owner": spec.owner,
+                    "trigger": spec.trigger,
+                    "reads": list(spec.reads),
+                    "writes": list(spec.writes),
+                    "actions": [str(action) for action in spec.actions],
+                    "active": node is not None,
+                    "tier": node.tier if node else None,
+                    "mode": node.mode.value if node else None,
+                    "timeout_ms": node.timeout_ms if node else None,
+                    "fallback": node.fallback if node else None,
+                }
+            )
+        return listed
+
+    async def dead_letter(self, tenant: str, channel: str, raw: bytes, reason: str) -> None:
+        """Keep an authentic delivery that cannot be read, with its reason.
+
+        Raises:
+            StoreUnavailable: it was not kept; the sender should repeat.
+        """
+        body = raw.decode("utf-8", errors="backslashreplace")
+        name = stable_id(tenant, channel, body)
+        headers = {"work": Work.UNREADABLE.value, "tenant": tenant, "channel": channel, "reason": reason}
+        message = Message(key=thread_of(tenant, name), headers=headers, body=body)
+        await self._box.bus.publish(INTAKE, message, dedupe_key=name)
+        self._box.store.metrics.delivered(channel, "unreadable")
+
+    async def health(self) -> Health:
+        """Whether orders can be taken now."""
+        checks = {"redis": await self._check_redis(), "audit": await self._check_audit()}
+        checks["workflow"] = Check(
+            ok=self._box.workflow.enabled,
+            detail="the order workflow is on" if self._box.workflow.enabled else "the order workflow is switched off",
+        )
+        return Health(ready=all(check.ok for name, check in checks.items() if name != "workflow"), checks=checks)
+
+    async def _check_redis(self) -> Check:
+        try:
+            await self._box.store.batcher.execute("PING")
+        except (StoreUnavailable, SignalboxError) as away:
+            return Check(ok=False, detail=str(away))
+        return Check(ok=True, detail="answers")
+
+    async def _check_audit(self) -> Check:
+        try:
+            async with self._box.engine.connect() as connection:
+                await connection.execute(sql("SELECT 1"))
+            status = await self._box.relay.status()
+        except Exception as away:  # noqa: BLE001  # a probe reports whatever is wrong with the database, it never fails itself
+            return Check(ok=False, detail=f"the audit database does not answer ({type(away).__name__})")
+        behind = status.oldest_ms / 1000
+        late = behind > self._box.settings.audit_max_lag_s
+        return Check(ok=not late, detail=f"{status.behind} events behind, the oldest {behind:.0f} s old")
+
+    def metrics(self) -> bytes:
+        """The instruments in the Prometheus text format."""
+        return self._box.store.metrics.page()
+
+    async def events(self, tenant: TenantId, last_event_id: str | None) -> AsyncIterator[tuple[str, str]]:
+        """The tenant's events after ``last_event_id``, then live ones, without end."""
+        shards = range(self._box.keys.shards)
+        places = _places(last_event_id, len(shards))
+        while True:
+            found = False
+            for shard in shards:
+                stream = self._box.keys.stream(JOURNAL, shard)
+                entries = await self._box.store.batcher.execute(
+                    "XRANGE", stream, f"({places[shard]}", "+", "COUNT", _STREAM_BATCH
+                )
+                for entry_id, fields in entries:
+                    found = True
+                    places[shard] = text(entry_id)
+                    entry = {text(k): text(v) for k, v in zip(fields[::2], fields[1::2], strict=True)}
+                    if orjson.loads(entry["b"])["tenant"] == tenant:
+                        yield ".".join(places), entry["b"]
+            if not found:
+                await asyncio.sleep(_STREAM_POLL_S)
+
+
+def shown(review: Review) -> Json:
+    """A review as people and programs see it."""
+    return review.model_dump(mode="json", exclude={"thread_id", "interrupt_id", "tenant"})
+
+
+def _places(last_event_id: str | None, shards: int) -> list[str]:
+    parts = (last_event_id or "").split(".")
+    return parts if len(parts) == shards and all(parts) else ["0-0"] * shards
+
+
+def _answered(review: Review, answer: ReviewAnswer, record: OrderRecord | None) -> Event:
+    order = record.order if record else None
+    facts: dict[str, Any] = {
+        "review_id": review.review_id,
+        "stage": review.stage,
+        "recommendation": review.recommendation,
+        "action": answer.action.value,
+        "decided_by": answer.decided_by,
+        "via": answer.via,
+        "reason": answer.reason,
+        "edited": sorted(answer.edits),
+    }
+    return Event(
+        event_id=EventId(stable_id(review.thread_id, "order.review.decided", review.review_id)),
+        event_type="order.review.decided",
+        entity_type=review.entity_type,
+        entity_id=review.entity_id,
+        agent_name=f"person:{answer.decided_by}",
+        timestamp=answer.decided_at,
+        result=facts,
+        metadata={"actor": answer.decided_by},
+        tenant=review.tenant,
+        sequence=0,
+        correlation_id=record.correlation_id if record else review.review_id,
+        currency=order.currency if order else "",
+        locale=order.locale if order else "",
+    )
