@@ -108,11 +108,16 @@ class Decision(Document):
     proposals: tuple[Proposal, ...] = ()
     facts: dict[str, Plain] = {}
     """The structured result (route plan, tax lines), plain data."""
+    inputs: dict[str, Plain] = {}
+    """What was read beyond the order, as it was at that moment."""
     inputs_digest: str
     order_version: int = Field(ge=0)
     """Version of the order document the decision was made on; an older one is stale."""
     mode: Mode = Mode.NORMAL
     attempt_group: int = Field(default=1, ge=1)
+    """Which run over the order this belongs to: a changed order or a person's wish starts the next one."""
+    attempt: int = Field(default=1, ge=1)
+    """Try within the run: a lost race for stock makes a second one."""
     cost: Cost = Cost()
     processing_time_ms: int = Field(default=0, ge=0)
     decided_at: AwareDatetime
@@ -143,6 +148,8 @@ class Verdict(Document):
     facts: dict[str, Plain] = {}
     inputs: dict[str, Plain] = {}
     """What was read beyond the order itself, for the inputs digest and the point-in-time snapshot."""
+    versions: dict[str, str] = {}
+    """Versions in force beside the agent's own: ``thresholds``, ``calibration``, ``model``, ``prompt``."""
     cost: Cost = Cost()
 
     _probability_or_nothing = field_validator("confidence", mode="before")(Decision._probability_or_nothing.__func__)  # type: ignore[attr-defined]

@@ -95,11 +95,11 @@ class EffectRecord(Document):
     key: EffectKey
     kind: EffectKind
     args_digest: str
+    service: str = ""
+    """For labels the carrier service: which of several carriers holds it."""
     decision_id: str
     state: EffectState
     fence: int
-    order: int
-    """Position in which the entity's effects were begun; compensation walks it backwards."""
     begun_at: AwareDatetime
     receipt: Receipt | None = None
     refusal: str | None = None

@@ -75,7 +75,17 @@ def decision_event(decision: Decision, *, correlation_id: str, causation_id: str
     topic = TOPIC_OF_AGENT.get(decision.agent, decision.agent)
     kept = decision.model_dump(
         mode="json",
-        include={"decision", "outcome", "confidence", "flags", "reasons", "counterfactual", "proposals", "facts"},
+        include={
+            "decision",
+            "outcome",
+            "confidence",
+            "flags",
+            "reasons",
+            "counterfactual",
+            "proposals",
+            "facts",
+            "inputs",
+        },
     )
     return Event(
         event_id=EventId(decision.decision_id),
@@ -91,6 +101,7 @@ def decision_event(decision: Decision, *, correlation_id: str, causation_id: str
             "versions": decision.versions.model_dump(mode="json"),
             "mode": decision.mode.value,
             "attempt_group": decision.attempt_group,
+            "attempt": decision.attempt,
             "inputs_digest": decision.inputs_digest,
             "order_version": decision.order_version,
             "cost": decision.cost.model_dump(mode="json"),

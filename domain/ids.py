@@ -36,3 +36,11 @@ def thread_id(tenant: str, workflow: str, entity_id: str) -> ThreadId:
     """The LangGraph thread of one entity: 40 lower-case hex characters, so ids cannot collide by case or separator."""
     joined = "\x00".join((tenant, workflow, entity_id))
     return ThreadId(hashlib.sha256(joined.encode()).hexdigest()[:40])
+
+
+def stable_id(*parts: str) -> str:
+    """A UUID (version 8, RFC 9562) that is the same for the same parts: what is repeated after a crash stays one thing."""
+    raw = bytearray(hashlib.sha256("\x00".join(parts).encode()).digest()[:16])
+    raw[6] = (raw[6] & 0x0F) | 0x80
+    raw[8] = (raw[8] & 0x3F) | 0x80
+    return str(UUID(bytes=bytes(raw)))

@@ -70,6 +70,7 @@ class VoidLabel(Document):
     """VOID_LABEL: cancel a label; refused with TooLate once the carrier has scanned the parcel."""
 
     order_id: OrderId
+    service: ServiceId
     label_key: EffectKey
 
 

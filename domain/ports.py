@@ -9,7 +9,7 @@ from domain.catalogue import Product
 from domain.decision import Decision, Verdict
 from domain.effect import Effect, EffectKind, Receipt
 from domain.fx import Rate
-from domain.ids import Sku
+from domain.ids import EffectKey, Sku
 from domain.inventory import StockLevel
 from domain.order import Order
 from domain.shipment import Lane, Warehouse
@@ -55,6 +55,13 @@ class CarrierPort(EffectPort, Protocol):
 
     async def lanes(self, country: str) -> Sequence[Lane]:
         """Every lane sold to the country (ISO 3166-1 alpha-2)."""
+
+    async def scanned(self, label_key: EffectKey) -> bool:
+        """Whether the carrier has taken over the parcel whose label was booked under this key.
+
+        Raises:
+            ConnectorUnavailable: the carrier cannot say now.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

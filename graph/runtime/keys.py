@@ -26,6 +26,8 @@ class EntityKeys:
     """Counter: fencing tokens. Lives with the document."""
     effects: str
     """Hash: the effect ledger. Lives with the document."""
+    effects_order: str
+    """List: the ledger's keys in the order they were begun. Lives with the document."""
     checkpoint: str
     """Prefix of the checkpointer's keys. Pruned at terminal state; kept while a review is open."""
 
@@ -54,6 +56,7 @@ class Keyspace:
             lease=f"{base}:lease",
             fence=f"{base}:fence",
             effects=f"{base}:effects",
+            effects_order=f"{base}:effects:order",
             checkpoint=f"{base}:cp",
         )
 

@@ -67,7 +67,7 @@ class NodeFactory(Protocol):
 
     @property
     def fulfil(self) -> NodeFunction:
-        """Applies the effects of a released entity."""
+        """Applies the effects of a released entity and returns ``Command(goto="close")``, or goes elsewhere if they fail."""
 
     @property
     def close(self) -> NodeFunction:
@@ -120,7 +120,9 @@ def _add_fixed(builder: Builder, nodes: NodeFactory, agents: list[str]) -> None:
     builder.add_node("request_review", nodes.request_review)
     builder.add_node("await_review", nodes.await_review, destinations=(*agents, "fulfil", *AFTER_GATE))
     builder.add_edge("request_review", "await_review")
-    for name, action in (("fulfil", nodes.fulfil), ("cancel", nodes.cancel), ("park", nodes.park)):
+    # No edge of its own: an edge would be followed beside the way the node's Command chooses.
+    builder.add_node("fulfil", nodes.fulfil, destinations=AFTER_GATE)
+    for name, action in (("cancel", nodes.cancel), ("park", nodes.park)):
         builder.add_node(name, action)
         builder.add_edge(name, "close")
     builder.add_node("close", nodes.close)

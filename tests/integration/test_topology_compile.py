@@ -97,7 +97,10 @@ class Toy:
 
     @property
     def fulfil(self) -> Callable[..., Awaitable[Any]]:
-        return partial(self.step, "fulfil")
+        async def fulfil(state: State) -> Command[Any]:
+            return Command(update=await self.step("fulfil", state), goto="close")
+
+        return fulfil
 
     @property
     def close(self) -> Callable[..., Awaitable[Any]]:

@@ -1,0 +1,72 @@
+"""Settings from ``SIGNALBOX_*`` environment variables. Without any of them everything runs, embedded and keyless."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from domain.errors import ConfigError
+
+ORDER_TOPOLOGY = Path(__file__).parents[1] / "order" / "order.yaml"
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set."""
+
+    model_config = SettingsConfigDict(env_prefix="SIGNALBOX_", env_file=".env", extra="ignore", frozen=True)
+
+    home: Path = Path("var")
+    """Folder of all embedded data. Two homes are two independent systems on one machine."""
+    redis_url: SecretStr | None = None
+    """Your own Redis 7+, Redis 8 or Valkey; without it an embedded server runs in ``home``."""
+    redis_shards: int = Field(default=1, ge=1, le=256)
+    """Slots the data is spread over in a cluster; fixed for the life of the data."""
+    database_url: SecretStr | None = None
+    """SQLAlchemy URL (``postgresql+asyncpg://...``); without it a SQLite file in ``home``."""
+    bus: Literal["redis", "kafka", "rabbitmq"] = "redis"
+    """Where events are published for the outside. Work and journal stay in Redis in any case."""
+    bus_url: SecretStr | None = None
+    """Bootstrap servers of Kafka, or the AMQP URL of RabbitMQ."""
+    tenants_file: Path | None = None
+    """Tenants, API keys and shop secrets; without it one tenant with random keys is made in ``home``."""
+    topology_file: Path = ORDER_TOPOLOGY
+    backends_url: str | None = None
+    """Where OMS, WMS, carriers, CRM, ERP and payment are served; without it the in-process stand-ins in ``home``."""
+    backends_token: SecretStr | None = None
+    sandbox_seed: int = 1
+    host: str = "127.0.0.1"
+    port: int = Field(default=8700, ge=0, le=65535)
+    worker_concurrency: int = Field(default=16, ge=1, le=256)
+    """Orders one worker process carries at a time."""
+    claim_idle_ms: int = Field(default=60_000, ge=100)
+    """Work a silent worker left is taken over after this."""
+    audit_max_lag_s: float = Field(default=60.0, gt=0)
+    """Effects stop when the oldest unaudited event is older than this."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def redis_folder(self) -> Path:
+        """Data of the embedded server."""
+        return self.home / "redis"
+
+    @property
+    def sql_url(self) -> str:
+        """The database in use."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite+aiosqlite:///{(self.home / 'signalbox.sqlite3').absolute()}"
+
+
+def read_settings(**overrides: object) -> Settings:
+    """The settings from the environment, with ``overrides`` on top.
+
+    Raises:
+        ConfigError: a variable has a value that does not fit.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "SIGNALBOX_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise ConfigError(f"{name} does not fit: {first['msg']}") from None

@@ -1,0 +1,259 @@
+"""The one place that builds things: a whole Signalbox from settings, every part replaceable by an argument."""
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from agents import SPECS, AgentPorts, build
+from domain.errors import ConfigError
+from domain.order import OrderProgress
+from domain.ports import Agent
+from graph.bootstrap import safety
+from graph.bootstrap.settings import Settings
+from graph.effects import Effects
+from graph.order.arrivals import Arrivals
+from graph.order.asking import Asking
+from graph.order.controller import OrderController
+from graph.order.followers import Follower
+from graph.order.nodes import OrderNodes
+from graph.order.reviewing import Reviewing
+from graph.order.run import OrderRun
+from graph.order.state import OrderGraphState
+from graph.order.threads import OrderThreads, graph_version
+from graph.runtime.audit import AuditStore
+from graph.runtime.audit_guard import AuditGuard
+from graph.runtime.bus_redis import RedisBus
+from graph.runtime.clock import Clock, SystemClock
+from graph.runtime.connection import Batcher, connect
+from graph.runtime.database import open_database, upgrade
+from graph.runtime.keys import Keyspace
+from graph.runtime.leases import Leadership
+from graph.runtime.relay import GROUP, AuditRelay
+from graph.runtime.server import EmbeddedServer
+from graph.runtime.store import Store
+from graph.topology.catalogue import check
+from graph.topology.compile import build as compile_graph
+from graph.topology.loader import load
+from graph.topology.model import Topology, Workflow
+from graph.topology.problems import TopologyError
+from tools.connectors.directory import Systems
+from tools.fx import Rates
+from tools.sandbox import Sandbox
+
+log = structlog.get_logger(__name__)
+
+ORDER_WORKFLOW = "order_workflow"
+
+
+class Registry:
+    """The agents that exist, as the topology check asks for them."""
+
+    def has(self, name: str, version: str) -> bool:
+        """Whether this version of this agent exists."""
+        return (name, version) in SPECS
+
+    def fallbacks(self, name: str) -> tuple[str, ...]:
+        """The fallbacks any version of the agent can stand in with."""
+        return tuple({fallback for (known, _), spec in SPECS.items() if known == name for fallback in spec.fallbacks})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signalbox:
+    """A running system's parts."""
+
+    settings: Settings
+    clock: Clock
+    owner: str
+    """Names this process among all that share the store."""
+    redis: Redis
+    keys: Keyspace
+    store: Store
+    bus: RedisBus
+    engine: AsyncEngine
+    audit: AuditStore
+    relay: AuditRelay
+    relay_group: str
+    """The relay's consumer group on the journal."""
+    systems: Systems
+    sandbox: Sandbox | None
+    """The in-process stand-ins, when they are what runs."""
+    topology: Topology
+    workflow: Workflow
+    effects: Effects
+    threads: OrderThreads
+    controller: OrderController
+    followers: tuple[Follower, ...]
+    agents: dict[str, Agent]
+
+
+@asynccontextmanager
+async def open_signalbox(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Signalbox]:
+    """Build and connect everything; leaving the block lets go of it.
+
+    Raises:
+        ConfigError: a setting, the topology file or the environment must be changed; the message says which and how.
+        StoreUnavailable: Redis or the database does not answer.
+    """
+    safety.check_process()
+    async with AsyncExitStack() as stack:
+        yield await _build(settings, clock or SystemClock(), stack)
+
+
+def load_topology(settings: Settings) -> Topology:
+    """The topology in force, checked against the agents that exist.
+
+    Raises:
+        TopologyError: with every problem, its file and line.
+    """
+    topology = load(settings.topology_file)
+    problems = check(topology, Registry())
+    if problems:
+        raise TopologyError(problems)
+    return topology
+
+
+async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Signalbox:
+    topology = load_topology(settings)
+    workflow = topology.workflow(ORDER_WORKFLOW)
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    redis = await _redis(settings, stack)
+    keys = Keyspace(shards=settings.redis_shards)
+    batcher = Batcher(redis)
+    stack.push_async_callback(batcher.aclose)
+    owner = f"{socket.gethostname()}:{os.getpid()}:{clock.new_id()[-6:]}"
+    store = Store.over(batcher, keys, clock, owner=owner)
+    bus = RedisBus(redis, batcher, keys)
+    engine, audit = await _audit(settings, stack)
+    systems, sandbox = await _systems(settings, stack)
+    guard = AuditGuard(bus, max_lag_s=settings.audit_max_lag_s)
+    effects = Effects(systems, store.ledger, clock, audit_keeps_up=guard.check)
+    rates = Rates(systems.erp, clock.now)
+    ports = AgentPorts(
+        wms=systems.wms, carriers=systems.carriers, crm=systems.crm, erp=systems.erp, activity=store.activity
+    )
+    agents = _agents(workflow, ports)
+    threads = _threads(_carried(workflow, settings), store, effects, ports)
+    controller = OrderController(
+        store, threads, effects, Arrivals(store.intake, systems.channels), rates, remembered=Memory(audit).ended
+    )
+    return Signalbox(
+        settings=settings,
+        clock=clock,
+        owner=owner,
+        redis=redis,
+        keys=keys,
+        store=store,
+        bus=bus,
+        engine=engine,
+        audit=audit,
+        relay=AuditRelay(bus, audit, consumer=owner, lead=Leadership(batcher, keys, "relay", owner).lead),
+        relay_group=GROUP,
+        systems=systems,
+        sandbox=sandbox,
+        topology=topology,
+        workflow=workflow,
+        effects=effects,
+        threads=threads,
+        controller=controller,
+        followers=tuple(Follower(node, agents[node.name], store, effects, rates) for node in workflow.tier_3),
+        agents=agents,
+    )
+
+
+async def _redis(settings: Settings, stack: AsyncExitStack) -> Redis:
+    if settings.redis_url is None:
+        server = await stack.enter_async_context(EmbeddedServer(settings.redis_folder))
+        url = server.url
+    else:
+        url = settings.redis_url.get_secret_value()
+        safety.check_redis_url(url)
+    client = connect(url, concurrency=settings.worker_concurrency * 2 + 16)
+    stack.push_async_callback(client.aclose)
+    await safety.check_redis(client)
+    return client
+
+
+async def _audit(settings: Settings, stack: AsyncExitStack) -> tuple[AsyncEngine, AuditStore]:
+    engine = open_database(settings.sql_url)
+    stack.push_async_callback(engine.dispose)
+    await upgrade(engine)
+    return engine, AuditStore(engine)
+
+
+async def _systems(settings: Settings, stack: AsyncExitStack) -> tuple[Systems, Sandbox | None]:
+    if settings.backends_url is None:
+        sandbox = await stack.enter_async_context(
+            Sandbox(settings.home / "sandbox.sqlite3", seed=settings.sandbox_seed)
+        )
+        return Systems.in_process(sandbox), sandbox
+    token = settings.backends_token.get_secret_value() if settings.backends_token else ""
+    systems = Systems.over_http(settings.backends_url, token)
+    stack.push_async_callback(systems.aclose)
+    return systems, None
+
+
+def _agents(workflow: Workflow, ports: AgentPorts) -> dict[str, Agent]:
+    return {node.name: build(node.name, node.version, ports) for node in workflow.agents}
+
+
+def _threads(carried: list[Workflow], store: Store, effects: Effects, ports: AgentPorts) -> OrderThreads:
+    """Compile the workflow in force, which comes first, and the earlier ones whose threads may still be waiting."""
+    reviewing = Reviewing(
+        store.reviews, store.journal, store.checkpointer, store.keys, clock=store.clock, metrics=store.metrics
+    )
+    graphs: dict[str, Any] = {}
+    for workflow in carried:
+        asking = Asking(_agents(workflow, ports), store.journal, effects, store.clock, store.metrics)
+        nodes = OrderNodes(
+            workflow, asking, reviewing, effects, store.journal, clock=store.clock, metrics=store.metrics
+        )
+        builder = compile_graph(workflow, nodes, state_schema=OrderGraphState, context_schema=OrderRun)
+        graphs[graph_version(workflow)] = builder.compile(checkpointer=store.checkpointer)
+    return OrderThreads(graphs, store.checkpointer, current=graph_version(carried[0]))
+
+
+def _carried(current: Workflow, settings: Settings) -> list[Workflow]:
+    """The workflow in force and those kept in ``home/topologies`` whose agents all still exist.
+
+    Threads finish under the topology they were started with; one that cannot be carried any more is left to the
+    dead letters, which name its version.
+    """
+    archive = settings.home / "topologies"
+    archive.mkdir(exist_ok=True)
+    kept = archive / f"{graph_version(current).replace('/', '_')}.yaml"
+    if not kept.exists():
+        kept.write_text(settings.topology_file.read_text(encoding="utf-8"), encoding="utf-8")
+    found = {graph_version(current): current}
+    for path in sorted(archive.glob("*.yaml")):
+        try:
+            earlier = load(path).workflow(ORDER_WORKFLOW)
+        except ConfigError as unreadable:
+            log.warning("topology.not_carried", file=path.name, why=str(unreadable))
+            continue
+        if all((node.name, node.version) in SPECS for node in earlier.agents):
+            found.setdefault(graph_version(earlier), earlier)
+    return list(found.values())
+
+
+class Memory:
+    """What the audit remembers of orders whose working state is gone."""
+
+    def __init__(self, audit: AuditStore) -> None:
+        """The audit outlives the working state by years."""
+        self._audit = audit
+
+    async def ended(self, tenant: str, order_id: str) -> OrderProgress | None:
+        """Where the order last ended, or None when it never did."""
+        rows = await self._audit.entity(tenant, "order", order_id)
+        for row in reversed(rows):
+            name = row.event_type.removeprefix("order.progress.")
+            if name != row.event_type and OrderProgress(name).terminal:
+                return OrderProgress(name)
+        return None

@@ -1,0 +1,206 @@
+"""Asking agents: deadline, journal, reversible effects, fallback. The wrapper every agent runs in."""
+
+from collections.abc import Mapping
+from importlib.metadata import version as installed_version
+from typing import Any
+
+import structlog
+from langgraph.errors import NodeError, NodeTimeoutError
+from langgraph.runtime import Runtime
+from langgraph.types import Command
+
+from agents import SPECS
+from domain.decision import Decision, Mode, Outcome, Reason, Verdict, Versions
+from domain.effect import Effect
+from domain.errors import (
+    AuditBehind,
+    ConnectorRejected,
+    InsufficientStock,
+    LeaseLost,
+    SignalboxError,
+    StaleFence,
+    StoreUnavailable,
+)
+from domain.event import decision_event
+from domain.ports import Agent
+from domain.values import Plain, digest
+from graph.effects import CancelRequested, Effects, effect_key
+from graph.order.run import OrderRun
+from graph.order.state import OrderGraphState, brief
+from graph.runtime import crash
+from graph.runtime.clock import Clock
+from graph.runtime.journal import Journal
+from graph.runtime.metrics import Metrics
+from graph.topology.model import AgentNode, Autonomy
+
+log = structlog.get_logger(__name__)
+
+HOLD_ATTEMPTS = 3
+"""Races for stock an order may lose before its fallback decides."""
+OURS = (StaleFence, LeaseLost, StoreUnavailable, AuditBehind, CancelRequested)
+"""Not the agent's failure: no fallback helps, the run stops and is delivered again."""
+_CODE = installed_version("signalbox")
+
+
+class Asking:
+    """Asks one agent about one order and makes its answer durable before anybody acts on it."""
+
+    def __init__(
+        self, agents: Mapping[str, Agent], journal: Journal, effects: Effects, clock: Clock, metrics: Metrics
+    ) -> None:
+        """``agents`` by registry name, in the versions the topology names."""
+        self._agents = agents
+        self._journal = journal
+        self._effects = effects
+        self._clock = clock
+        self._metrics = metrics
+
+    async def ask(self, node: AgentNode, state: OrderGraphState, runtime: Runtime[OrderRun]) -> dict[str, Any]:
+        """The agent's node: the decision already journaled in this attempt group, or a new one."""
+        run = runtime.context
+        decision = run.decisions.get(node.name)
+        if decision is None:
+            decision = await self._decide(run, node, attempt=1, hints={})
+        decision = await self._secure(run, node, decision)
+        return {"decisions": {node.name: brief(decision)}}
+
+    async def recover(self, node: AgentNode, goto: str, runtime: Runtime[OrderRun], error: NodeError) -> Command[Any]:
+        """The error handler's work: the declared fallback decides, unless the agent's own decision was already complete."""
+        if isinstance(error.error, OURS):
+            raise error.error
+        run = runtime.context
+        decided = run.decisions.get(node.name)
+        if decided is None or reversible_effects(decided):
+            attempt = 1 if decided is None else decided.attempt + 1
+            why = _why(error.error, node)
+            log.warning("agent.fell_back", agent=node.name, order=run.order_id, why=why, fallback=node.fallback)
+            verdict = self._fallback(run, node, why)
+            decided = await self._record(run, node, verdict, attempt=attempt, mode=Mode.FALLBACK, took_ms=0)
+        return Command(update={"decisions": {node.name: brief(decided)}}, goto=goto)
+
+    def _fallback(self, run: OrderRun, node: AgentNode, why: str) -> Verdict:
+        if node.fallback is None:
+            reason = Reason(code="NO_ANSWER", text=f"{node.name} {why}; it declares no fallback")
+            return Verdict(decision="ask_person", outcome=Outcome.REVIEW, confidence=None, reasons=(reason,))
+        return self._agents[node.name].fallback(node.fallback, run.case(self._clock.now()), why)
+
+    async def _decide(self, run: OrderRun, node: AgentNode, *, attempt: int, hints: dict[str, Plain]) -> Decision:
+        started = self._clock.now()
+        verdict = await self._agents[node.name].decide(run.case(started, hints=hints))
+        took_ms = round((self._clock.now() - started).total_seconds() * 1000)
+        mode = {
+            Autonomy.AUTONOMOUS: Mode.NORMAL,
+            Autonomy.SUGGESTION: Mode.SUGGESTION,
+            Autonomy.SHADOW: Mode.SHADOW,
+        }[node.mode]
+        return await self._record(run, node, verdict, attempt=attempt, mode=mode, took_ms=took_ms)
+
+    async def _record(
+        self, run: OrderRun, node: AgentNode, verdict: Verdict, *, attempt: int, mode: Mode, took_ms: int
+    ) -> Decision:
+        offered = decided(run, node, verdict, self._clock, attempt=attempt, mode=mode, took_ms=took_ms)
+        event = decision_event(
+            offered,
+            correlation_id=run.correlation_id,
+            causation_id="",
+            currency=run.order.currency,
+            locale=run.order.locale,
+        )
+        recorded = await self._journal.record(run.thread, offered, event, token=run.token)
+        crash.point("decision.journaled")
+        run.decisions[node.name] = recorded.decision
+        if recorded.won:
+            self._metrics.decided(recorded.decision)
+        return recorded.decision
+
+    async def _secure(self, run: OrderRun, node: AgentNode, decision: Decision) -> Decision:
+        """Apply the reversible effects the decision proposes; a lost race is decided again on fresh stock."""
+        if node.mode is not Autonomy.AUTONOMOUS or decision.mode is Mode.FALLBACK:
+            return decision
+        while effects := reversible_effects(decision):
+            try:
+                for effect in effects:
+                    await self._effects.apply(run.holder, effect, heed_cancel=False)
+            except (InsufficientStock, ConnectorRejected) as lost:
+                decision = await self._decide_again(run, node, decision, lost)
+            else:
+                return decision
+        return decision
+
+    async def _decide_again(self, run: OrderRun, node: AgentNode, decision: Decision, lost: SignalboxError) -> Decision:
+        attempt = decision.attempt + 1
+        if attempt > HOLD_ATTEMPTS:
+            verdict = self._fallback(run, node, f"lost the race for stock {HOLD_ATTEMPTS} times: {lost}")
+            return await self._record(run, node, verdict, attempt=attempt, mode=Mode.FALLBACK, took_ms=0)
+        short: dict[str, Plain] = dict(lost.short) if isinstance(lost, InsufficientStock) else {}
+        return await self._decide(run, node, attempt=attempt, hints={"short": short})
+
+
+def reversible_effects(decision: Decision) -> list[Effect]:
+    """The effects a decision proposes that may run before the gate; their keys name the attempt that proposed them."""
+    return [
+        Effect(
+            key=effect_key(
+                decision.tenant, decision.entity_id, p.kind, f"{p.part}{decision.attempt}", decision.attempt_group
+            ),
+            kind=p.kind,
+            tenant=decision.tenant,
+            entity_id=decision.entity_id,
+            args=p.args,
+            decision_id=decision.decision_id,
+        )
+        for p in decision.proposals
+        if p.kind.reversible
+    ]
+
+
+def decided(
+    run: OrderRun, node: AgentNode, verdict: Verdict, clock: Clock, *, attempt: int, mode: Mode, took_ms: int
+) -> Decision:
+    """The verdict as a decision: with ids, versions, digest of the inputs, mode and time."""
+    seen = {name: d.decision_id for name, d in sorted(run.decisions.items())}
+    inputs = {"order": run.content_digest, "version": run.version, "seen": seen, "read": verdict.inputs}
+    named = verdict.versions
+    spec = SPECS.get((node.name, node.version))
+    versions = Versions(
+        agent=node.version,
+        thresholds=named.get("thresholds") or (spec.thresholds if spec else ""),
+        calibration=named.get("calibration") or (spec.calibration if spec else None),
+        model=named.get("model"),
+        prompt=named.get("prompt"),
+        topology=run.topology_version,
+        code=_CODE,
+    )
+    return Decision(
+        decision_id=clock.new_id(),
+        tenant=run.tenant,
+        entity_type="order",
+        entity_id=run.order_id,
+        agent=node.name,
+        versions=versions,
+        decision=verdict.decision,
+        outcome=verdict.outcome,
+        confidence=verdict.confidence,
+        flags=verdict.flags,
+        reasons=verdict.reasons,
+        counterfactual=verdict.counterfactual,
+        proposals=verdict.proposals,
+        facts=verdict.facts,
+        inputs=verdict.inputs,
+        inputs_digest=digest(inputs),
+        order_version=run.version,
+        mode=mode,
+        attempt_group=run.attempt_group,
+        attempt=attempt,
+        cost=verdict.cost,
+        processing_time_ms=took_ms,
+        decided_at=clock.now(),
+    )
+
+
+def _why(error: BaseException, node: AgentNode) -> str:
+    if isinstance(error, NodeTimeoutError):
+        return f"gave no answer within {node.timeout_ms} ms"
+    if isinstance(error, SignalboxError):
+        return f"could not decide: {error}"
+    return f"failed with {type(error).__name__}"

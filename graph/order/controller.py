@@ -1,0 +1,376 @@
+"""The controller: takes one unit of work off the intake topic and carries its order as far as it can go.
+
+Every unit may come twice; whatever was done the first time is found, not repeated.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+import structlog
+
+from domain.errors import Conflict, MalformedPayload, MissingRate
+from domain.event import Event
+from domain.ids import EventId, stable_id
+from domain.order import Order, OrderProgress, OrderState
+from domain.ports import Delivery
+from domain.review import Review, ReviewAction, ReviewState
+from domain.values import Plain
+from graph.effects import Effects
+from graph.order.arrivals import Arrivals
+from graph.order.cancelling import Cancelling
+from graph.order.editing import edited
+from graph.order.run import OrderRun
+from graph.order.state import Resumption
+from graph.order.threads import OrderThreads
+from graph.order.velocity import activity_keys
+from graph.runtime import crash
+from graph.runtime.intake import Work
+from graph.runtime.orders import Arrival, OrderRecord, order_fields, thread_of
+from graph.runtime.store import Store
+from tools.fx import Rates
+
+log = structlog.get_logger(__name__)
+
+REMEMBERED_FOR = timedelta(hours=48)
+"""An order placed longer ago may have outlived its working state: the audit is asked before it is taken for new."""
+
+Remembered = Callable[[str, str], Awaitable[OrderProgress | None]]
+"""Where an order ended, by tenant and order id, from records that outlive the working state."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """An order whose lease this worker holds."""
+
+    record: OrderRecord
+    token: int
+
+
+class OrderController:
+    """Handles work on orders."""
+
+    def __init__(
+        self, store: Store, threads: OrderThreads, effects: Effects, arrivals: Arrivals, rates: Rates,
+        *, remembered: Remembered,
+    ) -> None:  # fmt: skip
+        """All collaborators are shared by every order."""
+        self._store = store
+        self._threads = threads
+        self._effects = effects
+        self._arrivals = arrivals
+        self._rates = rates
+        self._remembered = remembered
+        self._cancelling = Cancelling(store, threads, effects)
+
+    async def handle(self, delivery: Delivery) -> None:
+        """Do one unit of work; when it returns, the delivery may be acknowledged.
+
+        Raises:
+            InputError: the work can never be done; it belongs to the dead letters.
+            Transient: it cannot be done now; it should be delivered again.
+            UnknownGraphVersion: another worker must do it.
+        """
+        headers = delivery.message.headers
+        match Work(headers["work"]):
+            case Work.ORDER | Work.FETCH:
+                for order in await self._arrivals.orders(headers):
+                    await self._arrived(order, headers)
+            case Work.RESUME:
+                await self._answered(headers)
+            case Work.CANCEL:
+                await self._cancel(headers)
+            case Work.RETRY:
+                await self._again(headers)
+            case Work.UNREADABLE:
+                raise MalformedPayload(headers["reason"])
+
+    async def _arrived(self, order: Order, headers: dict[str, str]) -> None:
+        thread = thread_of(order.tenant, order.order_id)
+        async with self._store.leases.hold(thread) as token:
+            record = await self._store.orders.at(thread) or await self._admit(order, headers, token)
+            await self._receive(Held(record=record, token=token), order)
+
+    async def _admit(self, order: Order, headers: dict[str, str], token: int) -> OrderRecord:
+        """Open the order's record: its id was not known at the door, or its working state has expired."""
+        now = self._store.clock.now()
+        thread = thread_of(order.tenant, order.order_id)
+        ended = None
+        if now - order.placed_at > REMEMBERED_FOR:
+            ended = await self._remembered(order.tenant, order.order_id)
+        correlation = headers.get("correlation_id", "")
+        fields = {
+            "order_id": order.order_id,
+            "tenant": order.tenant,
+            "progress": (ended or OrderProgress.ACCEPTED).value,
+            "accepted_at": now.isoformat(),
+            "changed_at": now.isoformat(),
+            "correlation_id": correlation,
+        }
+        facts: dict[str, Plain] = {"channel": order.channel.value, "shop": order.shop, "raw": headers["raw"]}
+        events = [] if ended else [_event(order, "order.accepted", facts, correlation, self._store, headers["raw"])]
+        await self._store.journal.advance(
+            thread, fields, events, token=token, at=now, tenant=order.tenant, entity_id=order.order_id
+        )
+        admitted = await self._store.orders.at(thread)
+        if admitted is None:
+            raise Conflict(f"order {order.order_id} vanished while it was admitted")
+        return admitted
+
+    async def _receive(self, held: Held, order: Order) -> None:
+        """Act on a version of an order, given what is known of it."""
+        arrival = held.record.arrival(order)
+        if held.record.order is not None:
+            held = await self._noted(held, order, arrival)
+        if arrival in {Arrival.FIRST, Arrival.NEWER} and order.state is OrderState.CANCELLED:
+            await self._cancelling.from_channel(held.record, held.token, order, self._run)
+            return
+        match held.record.progress:
+            case OrderProgress.ACCEPTED | OrderProgress.DEAD_LETTER if held.record.order is None:
+                await self._begin(held, order)
+            case OrderProgress.ACCEPTED | OrderProgress.RUNNING | OrderProgress.DEAD_LETTER:
+                await self._go_on(held)
+            case OrderProgress.IN_REVIEW if arrival is Arrival.NEWER:
+                await self._recheck(held, f"the order changed at {order.updated_at.isoformat()}")
+            case OrderProgress.IN_REVIEW:
+                await self._go_on(held)
+            case OrderProgress.BACKORDERED if arrival is Arrival.NEWER:
+                await self._begin(held, order)
+            case _:
+                log.info("order.after_the_end", order=order.order_id, progress=held.record.progress, arrival=arrival)
+
+    async def _noted(self, held: Held, order: Order, arrival: Arrival) -> Held:
+        """Keep the version in history, and in the document when it is newer."""
+        now = self._store.clock.now()
+        kind = {Arrival.SAME: "order.repeated", Arrival.STALE: "order.stale"}.get(arrival, "order.updated")
+        if arrival is Arrival.SAME and held.record.progress in {OrderProgress.RUNNING, OrderProgress.IN_REVIEW}:
+            return held
+        applied = arrival in {Arrival.NEWER, Arrival.REFRESH}
+        version = held.record.version + 1 if applied else held.record.version
+        facts: dict[str, Plain] = {
+            "arrival": arrival.value,
+            "version": version,
+            "source_time": order.updated_at.isoformat(),
+            "content": order.content_digest(),
+            "too_late": applied and held.record.progress.terminal,
+        }
+        event = _event(order, kind, facts, held.record.correlation_id, self._store, order.payload_ref)
+        fields = order_fields(order, version=version) if applied else {}
+        await self._store.journal.advance(held.record.thread, fields, [event], token=held.token, at=now)
+        record = await self._store.orders.at(held.record.thread)
+        return Held(record=record or held.record, token=held.token)
+
+    async def _begin(self, held: Held, order: Order) -> None:
+        """Start a run: write the version and the progress, note the activity, and let the graph go."""
+        record, now = held.record, self._store.clock.now()
+        group = record.attempt_group + 1
+        version = record.version or 1
+        closed = order.state.left_our_hands
+        progress = OrderProgress.CLOSED_EXTERNALLY if closed else OrderProgress.RUNNING
+        fields = order_fields(order, version=version) | {
+            "progress": progress.value,
+            "attempt_group": str(group),
+            "graph_version": self._threads.current,
+            "changed_at": now.isoformat(),
+            "detail": f"{order.channel} shows it {order.state}" if closed else "",
+        }
+        facts: dict[str, Plain] = {
+            "version": version,
+            "attempt_group": group,
+            "channel": order.channel.value,
+            "total": order.total.model_dump(mode="json"),
+            "issues": [issue.value for issue in order.issues],
+            "platform_status": order.platform_status,
+            "progress": progress.value,
+        }
+        kind = f"order.progress.{progress.value}"
+        event = _event(order, kind, facts, record.correlation_id, self._store, str(group))
+        await self._store.journal.advance(
+            record.thread, fields, [event], token=held.token, at=now, tenant=order.tenant, entity_id=order.order_id
+        )
+        if closed:
+            self._store.metrics.reached(progress)
+            return
+        await self._store.activity.record(
+            tenant=order.tenant,
+            keys=activity_keys(order),
+            order_id=order.order_id,
+            account=order.customer.customer_id or order.customer.email,
+            at=order.placed_at,
+        )
+        crash.point("run.started")
+        started = await self._store.orders.at(record.thread) or record
+        if started.cancel:
+            await self._cancelling.requested(started, held.token, self._run)
+            return
+        run = await self._run(started, held.token)
+        await self._finish(run, await self._threads.start(run, self._threads.current))
+
+    async def _go_on(self, held: Held) -> None:
+        """Take up a run a crash or a full stop left behind."""
+        record = held.record
+        if record.order is None:
+            return
+        if not record.attempt_group or not record.graph_version:
+            await self._begin(held, record.order)
+            return
+        run = await self._run(record, held.token)
+        waiting = await self._threads.go_on(run, record.graph_version)
+        now_at = await self._store.orders.at(record.thread) or record
+        if waiting and not now_at.review_id and now_at.recheck:
+            answer = Resumption.model_validate_json(now_at.recheck)
+            waiting = await self._threads.resume(run, record.graph_version, waiting, answer)
+        await self._finish(run, waiting)
+
+    async def _answered(self, headers: dict[str, str]) -> None:
+        """Resume the order a decided review is about."""
+        thread = thread_of(headers["tenant"], headers["order_id"])
+        async with self._store.leases.hold(thread) as token:
+            record = await self._store.orders.at(thread)
+            if record is None:
+                return
+            held = Held(record=record, token=token)
+            if record.review_id != headers["review"]:
+                log.info("review.already_resumed", order=headers["order_id"], review=headers["review"])
+                if record.progress is OrderProgress.RUNNING:
+                    await self._go_on(held)
+                return
+            review = await self._store.reviews.find(headers["tenant"], headers["review"])
+            if review.state is ReviewState.DECIDED and await self._waits(held, review):
+                await self._resume(held, review)
+
+    async def _waits(self, held: Held, review: Review) -> bool:
+        """Whether the order stands before this review; a run cut off by a crash is first carried on to where it stops."""
+        if await self._threads.waiting(held.record.thread, held.record.graph_version):
+            return True
+        run = await self._run(held.record, held.token)
+        waiting = await self._threads.go_on(run, held.record.graph_version)
+        record = await self._store.orders.at(held.record.thread)
+        if waiting and record is not None and record.review_id == review.review_id:
+            return True
+        await self._finish(run, waiting)
+        return False
+
+    async def _resume(self, held: Held, review: Review) -> None:
+        answer, order = review.answer, held.record.order
+        if answer is None or order is None:
+            raise Conflict(f"review {review.review_id} has no answer to resume with")
+        said = f"{answer.decided_by} via {answer.via}: {answer.reason}"
+        approved = _keys(review)
+        if order.content_digest() != review.content_digest:
+            await self._recheck(held, f"{said} (void: the order changed meanwhile)")
+            return
+        match answer.action:
+            case ReviewAction.EDIT:
+                changed = edited(order, answer.edits, at=self._store.clock.now())
+                held = await self._noted(held, changed, Arrival.NEWER)
+                await self._recheck(held, f"edited by {said}", approved=approved)
+            case ReviewAction.APPROVE if review.stage == "release":
+                await self._recheck(held, f"tried again on the word of {said}")
+            case ReviewAction.APPROVE:
+                granted = Resumption(action="approve", detail=f"approved by {said}", approved=approved)
+                await self._give(held, granted)
+            case ReviewAction.REJECT:
+                await self._give(held, Resumption(action="reject", detail=f"rejected by {said}"))
+
+    async def _recheck(self, held: Held, why: str, *, approved: list[str] | None = None) -> None:
+        """Void what was asked and let the agents judge the order again, in a new attempt group."""
+        record = held.record
+        await self._cancelling.void_review(record, why)
+        answer = Resumption(action="recheck", detail=why, approved=approved or [])
+        now = self._store.clock.now()
+        fields = {
+            "attempt_group": str(record.attempt_group + 1),
+            "progress": OrderProgress.RUNNING.value,
+            "review": "",
+            "recheck": answer.model_dump_json(),
+        }
+        await self._store.journal.advance(record.thread, fields, [], token=held.token, at=now)
+        fresh = await self._store.orders.at(record.thread) or record
+        await self._give(Held(record=fresh, token=held.token), answer)
+
+    async def _give(self, held: Held, answer: Resumption) -> None:
+        """Resume the waiting thread, bringing it to its interrupt first where a crash came between."""
+        run = await self._run(held.record, held.token)
+        version = held.record.graph_version
+        waiting = await self._threads.go_on(run, version)
+        if waiting is None:
+            await self._finish(run, None)
+            return
+        crash.point("review.resumed")
+        await self._finish(run, await self._threads.resume(run, version, waiting, answer))
+
+    async def _cancel(self, headers: dict[str, str]) -> None:
+        thread = thread_of(headers["tenant"], headers["order_id"])
+        async with self._store.leases.hold(thread) as token:
+            record = await self._store.orders.at(thread)
+            if record is not None and record.cancel:
+                await self._cancelling.requested(record, token, self._run)
+
+    async def _again(self, headers: dict[str, str]) -> None:
+        thread = thread_of(headers["tenant"], headers["order_id"])
+        async with self._store.leases.hold(thread) as token:
+            record = await self._store.orders.at(thread)
+            if record is None or record.order is None:
+                return
+            held = Held(record=record, token=token)
+            if record.progress in {OrderProgress.BACKORDERED, OrderProgress.DEAD_LETTER}:
+                await self._begin(held, record.order)
+            elif not record.progress.terminal:
+                await self._go_on(held)
+
+    async def _finish(self, run: OrderRun, waiting: str | None) -> None:
+        """After the graph stopped: note where it waits, or forget the thread."""
+        if waiting is None:
+            await self._threads.discard(run.thread)
+            return
+        record = await self._store.orders.at(run.thread)
+        if record is not None and record.review_id:
+            await self._store.reviews.set_interrupt(run.tenant, record.review_id, waiting)
+        crash.point("review.interrupted")
+
+    async def _run(self, record: OrderRecord, token: int) -> OrderRun:
+        """The run's context, loaded from the order book and the journal."""
+        if record.order is None:
+            raise Conflict(f"order {record.order_id} has no document to run on")
+        taken = await self._store.journal.decisions(record.thread)
+        return OrderRun(
+            thread=record.thread,
+            order=record.order,
+            version=record.version,
+            attempt_group=record.attempt_group,
+            token=token,
+            correlation_id=record.correlation_id,
+            topology_version=record.graph_version,
+            exposure_usd=await self._exposure(record.order),
+            decisions={d.agent: d for d in taken if d.attempt_group == record.attempt_group},
+        )
+
+    async def _exposure(self, order: Order) -> Decimal | None:
+        try:
+            return (await self._rates.usd_equivalent(order.total)).amount
+        except MissingRate:
+            return None
+
+
+def _keys(review: Review) -> list[str]:
+    approved = review.facts.get("grounds", [])
+    return [str(key) for key in approved] if isinstance(approved, list) else []
+
+
+def _event(order: Order, kind: str, facts: dict[str, Plain], correlation: str, store: Store, part: str) -> Event:
+    return Event(
+        event_id=EventId(stable_id(order.tenant, order.order_id, kind, part, str(facts.get("version", "")))),
+        event_type=kind,
+        entity_type="order",
+        entity_id=order.order_id,
+        agent_name="signalbox",
+        timestamp=store.clock.now(),
+        result=dict(facts),
+        tenant=order.tenant,
+        sequence=0,
+        correlation_id=correlation,
+        currency=order.currency,
+        locale=order.locale,
+    )

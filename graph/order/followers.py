@@ -1,0 +1,136 @@
+"""Tier 3: agents that follow the event stream. They never hold an order up, and none of their work is lost.
+
+Each agent is a consumer group of its own on the journal; what it proposes goes through the effect ledger like any effect.
+"""
+
+import structlog
+
+from domain.decision import Decision, Mode, Proposal
+from domain.effect import Effect, EffectKind
+from domain.errors import ConnectorRejected, MalformedPayload, MissingRate, TooLate
+from domain.event import Event, decision_event
+from domain.ids import ThreadId
+from domain.order import OrderProgress
+from domain.ports import Agent, Delivery
+from domain.values import Plain
+from graph.effects import Effects, effect_key
+from graph.order.asking import decided
+from graph.order.run import OrderRun
+from graph.runtime.atomics import UNFENCED
+from graph.runtime.orders import OrderRecord
+from graph.runtime.store import Store
+from graph.topology.model import AgentNode
+from tools.fx import Rates
+
+log = structlog.get_logger(__name__)
+
+OCCASIONS = (OrderProgress.BACKORDERED, OrderProgress.FULFILLED, OrderProgress.CANCELLED)
+"""What tier 3 acts on; the position is the attempt number of the decision within its run."""
+_PREFIX = "order.progress."
+ONCE_PER_ORDER = frozenset({EffectKind.POST_LOYALTY, EffectKind.REVERSE_LOYALTY})
+
+
+class Follower:
+    """One tier-3 agent and its place in the journal."""
+
+    def __init__(self, node: AgentNode, agent: Agent, store: Store, effects: Effects, rates: Rates) -> None:
+        """``node`` is the agent's entry in the topology."""
+        self._node = node
+        self._agent = agent
+        self._store = store
+        self._effects = effects
+        self._rates = rates
+
+    @property
+    def group(self) -> str:
+        """The consumer group on the journal."""
+        return f"tier3.{self._node.name}"
+
+    def concerns(self, delivery: Delivery) -> bool:
+        """Whether the event is an occasion for the agent; cheap, from the headers alone."""
+        kind = delivery.message.headers.get("t", "")
+        return kind.startswith(_PREFIX) and kind.removeprefix(_PREFIX) in OCCASIONS
+
+    async def handle(self, delivery: Delivery) -> None:
+        """Decide and act on one occasion, once however often it is delivered.
+
+        Raises:
+            MalformedPayload: the event cannot be read.
+            Transient: it cannot be done now; it should be delivered again.
+        """
+        try:
+            event = Event.from_json(delivery.message.body)
+        except ValueError as bad:
+            raise MalformedPayload(f"the event cannot be read: {bad}") from None
+        progress = OrderProgress(event.event_type.removeprefix(_PREFIX))
+        record = await self._store.orders.at(ThreadId(delivery.message.key))
+        if record is None or record.order is None:
+            log.info("follower.order_unknown", agent=self._node.name, order=event.entity_id)
+            return
+        run = await self._run(record, int(event.result.get("attempt_group", record.attempt_group)))
+        decision = await self._decide(run, progress, event)
+        await self._act(run, decision, progress)
+
+    async def _run(self, record: OrderRecord, attempt_group: int) -> OrderRun:
+        if record.order is None:
+            raise MalformedPayload(f"order {record.order_id} has no document")
+        try:
+            exposure = (await self._rates.usd_equivalent(record.order.total)).amount
+        except MissingRate:
+            exposure = None
+        taken = await self._store.journal.decisions(record.thread)
+        return OrderRun(
+            thread=record.thread,
+            order=record.order,
+            version=record.version,
+            attempt_group=attempt_group,
+            token=UNFENCED,
+            correlation_id=record.correlation_id,
+            topology_version=record.graph_version,
+            exposure_usd=exposure,
+            decisions={d.agent: d for d in taken},
+        )
+
+    async def _decide(self, run: OrderRun, progress: OrderProgress, occasion: Event) -> Decision:
+        started = self._store.clock.now()
+        usd = None if run.exposure_usd is None else int(run.exposure_usd * 100)
+        hints: dict[str, Plain] = {"progress": progress.value, "usd_minor": usd}
+        verdict = await self._agent.decide(run.case(started, hints=hints))
+        took_ms = round((self._store.clock.now() - started).total_seconds() * 1000)
+        attempt = OCCASIONS.index(progress) + 1
+        offered = decided(
+            run, self._node, verdict, self._store.clock, attempt=attempt, mode=Mode.NORMAL, took_ms=took_ms
+        )
+        event = decision_event(
+            offered,
+            correlation_id=run.correlation_id,
+            causation_id=occasion.event_id,
+            currency=run.order.currency,
+            locale=run.order.locale,
+        )
+        recorded = await self._store.journal.record(run.thread, offered, event, token=UNFENCED)
+        if recorded.won:
+            self._store.metrics.decided(recorded.decision)
+        return recorded.decision
+
+    async def _act(self, run: OrderRun, decision: Decision, progress: OrderProgress) -> None:
+        for proposal in decision.proposals:
+            effect = _effect(run, decision, proposal, progress)
+            try:
+                await self._effects.apply(run.holder, effect, heed_cancel=False)
+            except (ConnectorRejected, TooLate) as refused:
+                # Settled as refused in the ledger and the journal; asking again would be refused again.
+                log.warning("follower.refused", agent=self._node.name, order=run.order_id, why=str(refused))
+
+
+def _effect(run: OrderRun, decision: Decision, proposal: Proposal, progress: OrderProgress) -> Effect:
+    once = proposal.kind in ONCE_PER_ORDER
+    part = proposal.part if once else f"{progress.value}{proposal.part}"
+    return Effect(
+        key=effect_key(run.tenant, run.order_id, proposal.kind, part, 0 if once else run.attempt_group),
+        kind=proposal.kind,
+        tenant=run.tenant,
+        entity_id=run.order_id,
+        args=proposal.args,
+        decision_id=decision.decision_id,
+    )

@@ -1,0 +1,246 @@
+"""The nodes of the order graph: asking agents, gates, review, release, cancellation, close."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import structlog
+from langgraph.errors import NodeError
+from langgraph.runtime import Runtime
+from langgraph.types import Command, interrupt
+
+from domain.errors import ConnectorRejected, InsufficientStock, TooLate, Transient
+from domain.order import OrderProgress, OrderState
+from graph.effects import CancelRequested, Effects
+from graph.gate import GateAction, Ground, Judgement, judge
+from graph.order.asking import OURS, Asking
+from graph.order.release import give_back, release, take_back
+from graph.order.reviewing import Reviewing
+from graph.order.run import OrderRun
+from graph.order.state import OrderGraphState, Resumption
+from graph.runtime import crash
+from graph.runtime.clock import Clock
+from graph.runtime.journal import Journal
+from graph.runtime.metrics import Metrics
+from graph.topology.compile import NodeFunction
+from graph.topology.model import AgentNode, Rule, Workflow
+
+log = structlog.get_logger(__name__)
+
+RELEASE_STAGE = "release"
+"""The stage name of reviews that ask about a release that failed."""
+
+
+class OrderNodes:
+    """Makes the nodes of the order workflow."""
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        asking: Asking,
+        reviewing: Reviewing,
+        effects: Effects,
+        journal: Journal,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        """All collaborators are shared by every run."""
+        self._workflow = workflow
+        self._asking = asking
+        self._reviewing = reviewing
+        self._effects = effects
+        self._journal = journal
+        self._clock = clock
+        self._metrics = metrics
+        self._rules: Mapping[str, Rule] = {rule.facet: rule.rule for rule in workflow.conflict_rules}
+
+    def agent(self, node: AgentNode) -> NodeFunction:
+        """The node that asks one agent."""
+
+        async def ask(state: OrderGraphState, runtime: Runtime[OrderRun]) -> dict[str, Any]:
+            return await self._asking.ask(node, state, runtime)
+
+        return ask
+
+    def on_failure(self, node: AgentNode, goto: str) -> NodeFunction:
+        """The node's error handler: the declared fallback."""
+
+        async def recover(state: OrderGraphState, runtime: Runtime[OrderRun], error: NodeError) -> Command[Any]:
+            return await self._asking.recover(node, goto, runtime, error)
+
+        return recover
+
+    def gate(self, stage: int, next_nodes: list[str]) -> NodeFunction:
+        """The node that joins a stage and says where the order goes."""
+        stages = self._workflow.stages
+        here = stages[stage - 1]
+        earlier = [node for before in stages[: stage - 1] for node in before]
+
+        async def join(state: OrderGraphState, runtime: Runtime[OrderRun]) -> Command[Any]:
+            run = runtime.context
+            judgement = judge(
+                here,
+                run.decisions,
+                exposure_usd=run.exposure_usd,
+                earlier=earlier,
+                rules=self._rules,
+                approved=frozenset(state.get("approved", ())),
+                standing=_standing(run),
+            )
+            await self._publish_conflicts(run, stage, judgement)
+            return self._onward(state, stage, judgement, next_nodes)
+
+        return join
+
+    async def _publish_conflicts(self, run: OrderRun, stage: int, judgement: Judgement) -> None:
+        at = self._clock.now()
+        events = [
+            run.event(
+                "order.conflict.recorded",
+                {
+                    "facet": c.facet,
+                    "agents": list(c.agents),
+                    "decisions": list(c.decisions),
+                    "winner": c.winner,
+                    "loser": next(a for a in c.agents if a != c.winner),
+                    "rule": c.rule,
+                },
+                at=at,
+                part=f"{stage}:{c.facet}:{c.agents[0]}:{c.agents[1]}",
+            )
+            for c in judgement.conflicts
+        ]
+        if events:
+            await self._journal.advance(run.thread, {}, events, token=run.token, at=at)
+
+    def _onward(self, state: OrderGraphState, stage: int, judgement: Judgement, next_nodes: list[str]) -> Command[Any]:
+        match judgement.action:
+            case GateAction.PROCEED:
+                return Command(goto=next_nodes, update={"stage": stage})
+            case GateAction.PARK:
+                return Command(goto="park", update={"stage": stage, "detail": "stock is short"})
+            case GateAction.CANCEL:
+                detail = "; ".join(g.sentence for g in judgement.grounds)
+                return Command(goto="cancel", update={"stage": stage, "detail": detail})
+            case GateAction.REVIEW:
+                onward = ["park"] if judgement.after_approval is GateAction.PARK else next_nodes
+                update = {
+                    "stage": stage,
+                    "grounds": [asdict(g) for g in judgement.grounds],
+                    "recommendation": judgement.recommendation,
+                    "resume_to": onward,
+                }
+                return Command(goto="request_review", update=update)
+
+    @property
+    def request_review(self) -> NodeFunction:
+        """Writes the question; a crash before the interrupt asks the same question again."""
+
+        async def request(state: OrderGraphState, runtime: Runtime[OrderRun]) -> dict[str, Any]:
+            await self._reviewing.request(state, runtime.context)
+            crash.point("review.requested")
+            return {}
+
+        return request
+
+    @property
+    def await_review(self) -> NodeFunction:
+        """Does nothing but wait: on resumption its body runs again from the top."""
+        first = [node.name for node in self._workflow.stages[0]]
+
+        async def wait(state: OrderGraphState, runtime: Runtime[OrderRun]) -> Command[Any]:
+            answer = Resumption.model_validate(
+                interrupt(self._reviewing.payload(state, runtime.context), response_schema=Resumption)
+            )
+            update: dict[str, Any] = {
+                "round": state.get("round", 0) + 1,
+                "detail": answer.detail,
+                "grounds": [],
+                "approved": sorted({*state.get("approved", ()), *answer.approved}),
+            }
+            match answer.action:
+                case "approve":
+                    return Command(goto=state["resume_to"], update=update)
+                case "recheck":
+                    update |= {"attempt_group": runtime.context.attempt_group, "stage": 0}
+                    return Command(goto=first, update=update)
+                case "reject":
+                    return Command(goto="cancel", update=update)
+
+        return wait
+
+    @property
+    def fulfil(self) -> NodeFunction:
+        """Releases the order, or undoes what it did and says where the order goes instead."""
+
+        async def fulfil(state: OrderGraphState, runtime: Runtime[OrderRun]) -> Command[Any]:
+            run = runtime.context
+            try:
+                detail = await release(run, self._effects)
+            except CancelRequested as asked:
+                return Command(goto="cancel", update={"detail": str(asked)})
+            except InsufficientStock as short:
+                return Command(goto="park", update={"detail": str(short)})
+            except OURS:
+                raise
+            except (ConnectorRejected, TooLate, Transient) as failure:
+                await give_back(run, self._effects, reason=f"release failed: {failure}")
+                return Command(goto="request_review", update=_failed(failure))
+            return Command(goto="close", update={"outcome": OrderProgress.FULFILLED.value, "detail": detail})
+
+        return fulfil
+
+    @property
+    def cancel(self) -> NodeFunction:
+        """Compensates in reverse and tells channel and OMS."""
+
+        async def cancel(state: OrderGraphState, runtime: Runtime[OrderRun]) -> dict[str, Any]:
+            detail = state.get("detail", "cancelled")
+            await take_back(runtime.context, self._effects, reason=detail)
+            return {"outcome": OrderProgress.CANCELLED.value, "detail": detail}
+
+        return cancel
+
+    @property
+    def park(self) -> NodeFunction:
+        """Gives back whatever is held and puts the order aside until stock arrives."""
+
+        async def park(state: OrderGraphState, runtime: Runtime[OrderRun]) -> dict[str, Any]:
+            detail = state.get("detail", "stock is short")
+            await give_back(runtime.context, self._effects, reason=detail)
+            return {"outcome": OrderProgress.BACKORDERED.value, "detail": detail}
+
+        return park
+
+    @property
+    def close(self) -> NodeFunction:
+        """Writes the summary; the last thing a run does."""
+
+        async def close(state: OrderGraphState, runtime: Runtime[OrderRun]) -> dict[str, Any]:
+            progress = OrderProgress(state["outcome"])
+            await self._reviewing.finish(runtime.context, progress, state.get("detail", ""))
+            crash.point("progress.written")
+            self._metrics.reached(progress)
+            return {}
+
+        return close
+
+
+def _standing(run: OrderRun) -> tuple[Ground, ...]:
+    if run.order.state is not OrderState.CANCEL_REQUESTED:
+        return ()
+    sentence = f"the buyer asked {run.order.channel} to cancel; approve to ship all the same, reject to cancel"
+    return (Ground(agent="signalbox", code="CANCEL_REQUESTED", sentence=sentence),)
+
+
+def _failed(failure: Exception) -> dict[str, Any]:
+    code = getattr(failure, "code", "failed").rpartition(".")[2].upper()
+    ground = Ground(agent="signalbox", code=f"RELEASE_{code}", sentence=f"the release was undone: {failure}")
+    return {
+        "grounds": [asdict(ground)],
+        "recommendation": "try again",
+        "resume_to": ["cancel"],
+        "stage": 0,
+        "detail": ground.sentence,
+    }

@@ -1,0 +1,174 @@
+"""Questions to people about an order, and the summary that ends a run."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from domain.decision import Decision
+from domain.order import Order, OrderProgress
+from domain.review import Review
+from domain.values import Plain
+from graph.order.run import OrderRun
+from graph.order.state import OrderGraphState
+from graph.runtime.checkpoint import RedisCheckpointer
+from graph.runtime.clock import Clock
+from graph.runtime.journal import Journal
+from graph.runtime.keys import Keyspace
+from graph.runtime.metrics import Metrics
+from graph.runtime.reviews import ReviewDesk, review_id
+
+LONGEST = timedelta(hours=4)
+"""A person has this long, or half the time to the marketplace's ship-by, whichever is shorter."""
+SHORTEST = timedelta(minutes=5)
+DECIDERS = ("ops", "admin")
+EDITABLE = ("ship_to", "lines", "deliver_by", "shipping_option")
+
+
+class Reviewing:
+    """Writes review records and the final summary of a run."""
+
+    def __init__(
+        self,
+        desk: ReviewDesk,
+        journal: Journal,
+        checkpointer: RedisCheckpointer,
+        keys: Keyspace,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        """All collaborators are shared by every run."""
+        self._desk = desk
+        self._journal = journal
+        self._checkpointer = checkpointer
+        self._keys = keys
+        self._clock = clock
+        self._metrics = metrics
+
+    async def request(self, state: OrderGraphState, run: OrderRun) -> Review:
+        """Put the question on the desk, once, and keep order and thread from expiring while it is open.
+
+        Raises:
+            StaleFence: a newer worker holds the order.
+        """
+        review = self._review(state, run, self._clock.now())
+        event = run.event(
+            "order.review.requested",
+            {
+                "review_id": review.review_id,
+                "stage": review.stage,
+                "recommendation": review.recommendation,
+                "reasons": list(review.reasons),
+                "deadline": review.deadline.isoformat(),
+            },
+            at=review.created_at,
+            part=review.review_id,
+        )
+        await self._checkpointer.pin(run.thread)
+        detail = "; ".join(review.reasons)[:500]
+        stored = await self._desk.open(run.thread, review, event, token=run.token, detail=detail)
+        self._metrics.reviewed("requested")
+        return stored
+
+    def _review(self, state: OrderGraphState, run: OrderRun, now: datetime) -> Review:
+        stage = stage_name(state)
+        shard = self._keys.shard_of(run.thread)
+        confidences = [d.confidence for d in run.decisions.values() if d.confidence is not None]
+        return Review(
+            review_id=review_id(run.thread, stage, run.attempt_group, state.get("round", 0), shard=shard),
+            tenant=run.tenant,
+            entity_type="order",
+            entity_id=run.order_id,
+            stage=stage,
+            recommendation=state.get("recommendation", "look"),
+            confidence=min(confidences, default=None),
+            reasons=tuple(str(g["sentence"]) for g in state.get("grounds", [])),
+            facts=facts_of(run) | {"grounds": _keys(state)},
+            editable=EDITABLE,
+            content_digest=run.content_digest,
+            allowed_roles=DECIDERS,
+            proposed_by=tuple(sorted(f"agent:{name}" for name in run.decisions)),
+            created_at=now,
+            deadline=deadline(run.order, now),
+            thread_id=run.thread,
+        )
+
+    def payload(self, state: OrderGraphState, run: OrderRun) -> dict[str, Any]:
+        """What the thread's interrupt shows: a human-in-the-loop request that common inboxes can render."""
+        args = {"order_id": run.order_id, "resume_to": list(state.get("resume_to", []))}
+        sentences = [str(g["sentence"]) for g in state.get("grounds", [])]
+        request = {
+            "name": "release_order",
+            "args": args,
+            "arguments": args,
+            "description": "\n".join(sentences),
+        }
+        allowed = {"action_name": "release_order", "allowed_decisions": ["approve", "edit", "reject"]}
+        return {"action_requests": [request], "review_configs": [allowed], "stage": stage_name(state)}
+
+    async def finish(self, run: OrderRun, progress: OrderProgress, detail: str) -> None:
+        """Write where the order ended; it may expire with the working state from now on."""
+        now = self._clock.now()
+        usd = None if run.exposure_usd is None else int(run.exposure_usd * 100)
+        facts: dict[str, Plain] = {
+            "progress": progress.value,
+            "detail": detail,
+            "total": run.order.total.model_dump(mode="json"),
+            "usd_minor": usd,
+            "channel": run.order.channel.value,
+            "attempt_group": run.attempt_group,
+        }
+        fields = {"progress": progress.value, "detail": detail[:500], "changed_at": now.isoformat(), "review": ""}
+        event = run.event(f"order.progress.{progress.value}", facts, at=now, part=progress.value)
+        await self._journal.advance(
+            run.thread,
+            fields,
+            [event],
+            token=run.token,
+            at=now,
+            tenant=run.tenant,
+            entity_id=run.order_id,
+            pin=False,
+        )
+
+
+def _keys(state: OrderGraphState) -> list[Plain]:
+    """The grounds an approval covers; a failed release is tried again, not approved."""
+    return [f"{g['agent']}:{g['code']}" for g in state.get("grounds", [])] if state.get("stage") else []
+
+
+def stage_name(state: OrderGraphState) -> str:
+    """The name of the gate that asks, or ``release``."""
+    stage = state.get("stage", 0)
+    return f"gate_{stage}" if stage else "release"
+
+
+def deadline(order: Order, now: datetime) -> datetime:
+    """When a person must have answered: four hours, or half the slack to the ship-by time if that is shorter."""
+    if order.ship_by is None:
+        return now + LONGEST
+    return now + max(SHORTEST, min(LONGEST, (order.ship_by - now) / 2))
+
+
+def facts_of(run: OrderRun) -> dict[str, Plain]:
+    """What the decider is shown. No full address, no contact: who may see those opens the order."""
+    order = run.order
+    return {
+        "channel": order.channel.value,
+        "number": order.external_number or order.external_id,
+        "total": order.total.model_dump(mode="json"),
+        "usd_equivalent": None if run.exposure_usd is None else f"{run.exposure_usd:.2f}",
+        "payment": order.payment.method.value,
+        "ship_to": ", ".join(part for part in (order.ship_to.city, order.ship_to.country) if part),
+        "lines": [
+            {"line_id": line.line_id, "sku": line.sku, "title": line.title[:120], "quantity": line.quantity_open}
+            for line in order.lines[:50]
+        ],
+        "issues": [issue.value for issue in order.issues],
+        "decisions": {name: _told(d) for name, d in sorted(run.decisions.items())},
+        "ship_by": order.ship_by.isoformat() if order.ship_by else None,
+    }
+
+
+def _told(decision: Decision) -> dict[str, Plain]:
+    confidence = None if decision.confidence is None else f"{decision.confidence:.2f}"
+    return {"decision": decision.decision, "confidence": confidence, "mode": decision.mode.value}

@@ -1,0 +1,93 @@
+"""One run over one order: what every node is given as context, loaded once by the worker that holds the order."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+
+from domain.decision import Decision
+from domain.event import Event
+from domain.ids import EventId, OrderId, TenantId, ThreadId, stable_id
+from domain.order import Order
+from domain.ports import AgentCase
+from domain.values import Plain
+from graph.effects import Holder
+
+
+@dataclass(kw_only=True)
+class OrderRun:
+    """The order, on whose authority it is worked on, and what has been decided so far in this attempt group."""
+
+    thread: ThreadId
+    order: Order
+    version: int
+    """Of the order document."""
+    attempt_group: int
+    token: int
+    """Fencing token of the lease."""
+    correlation_id: str
+    topology_version: str
+    exposure_usd: Decimal | None
+    """The order's value in US dollars; None when there is no exchange rate."""
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    """The latest decision of each agent in this attempt group."""
+    cancel_from_channel: bool = False
+    """The sales channel cancelled by itself and need not be told."""
+
+    @property
+    def tenant(self) -> TenantId:
+        """The shop's tenant."""
+        return self.order.tenant
+
+    @property
+    def order_id(self) -> OrderId:
+        """The order's id."""
+        return self.order.order_id
+
+    @cached_property
+    def content_digest(self) -> str:
+        """Digest of what agents judge and people approve."""
+        return self.order.content_digest()
+
+    @property
+    def holder(self) -> Holder:
+        """On whose behalf effects happen."""
+        return Holder(
+            thread=self.thread,
+            tenant=self.tenant,
+            order_id=self.order_id,
+            external_id=self.order.external_id,
+            shop=self.order.shop,
+            token=self.token,
+            correlation_id=self.correlation_id,
+            currency=self.order.currency,
+            locale=self.order.locale,
+        )
+
+    def case(self, now: datetime, *, hints: dict[str, Plain] | None = None) -> AgentCase:
+        """What an agent is given."""
+        return AgentCase(
+            order=self.order,
+            order_version=self.version,
+            decisions=self.decisions,
+            now=now,
+            attempt_group=self.attempt_group,
+            hints=hints or {},
+        )
+
+    def event(self, kind: str, facts: dict[str, Plain], *, at: datetime, part: str, actor: str = "signalbox") -> Event:
+        """A happening of this run. Its id follows from the run and ``part``, so a repeated step repeats no event."""
+        return Event(
+            event_id=EventId(stable_id(self.thread, str(self.attempt_group), kind, part)),
+            event_type=kind,
+            entity_type="order",
+            entity_id=self.order_id,
+            agent_name=actor,
+            timestamp=at,
+            result=dict(facts),
+            tenant=self.tenant,
+            sequence=0,
+            correlation_id=self.correlation_id,
+            currency=self.order.currency,
+            locale=self.order.locale,
+        )
