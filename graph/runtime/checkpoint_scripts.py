@@ -29,18 +29,24 @@ PUT = Script(f"""
 local data, writes = KEYS[1], KEYS[2]
 local ttl, ns, key, id, delta = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 {_ORDER}
-redis.call('HSET', data, unpack(ARGV, 6))
-local head = redis.call('HGET', data, 'h' .. ns)
-if not head or before(head, id) then redis.call('HSET', data, 'h' .. ns, id) end
-if delta == '1' then
-  redis.call('HSET', data, 'x' .. ns, '1')
-elseif redis.call('EXISTS', writes) == 1 and redis.call('HEXISTS', data, 'x' .. ns) == 0 then
+local head, whole, pinned = unpack(redis.call('HMGET', data, 'h' .. ns, 'x' .. ns, 'p'))
+if not head or before(head, id) then
+  redis.call('HSET', data, 'h' .. ns, id, unpack(ARGV, 6))
+else
+  redis.call('HSET', data, unpack(ARGV, 6))
+end
+if delta == '1' then redis.call('HSET', data, 'x' .. ns, '1') end
+local superseding = delta ~= '1' and not whole
+if superseding and redis.call('EXISTS', writes) == 1 then
   local own = key .. #id .. ':' .. id
   for _, field in ipairs(redis.call('HKEYS', writes)) do
     if field:sub(1, #key) == key and field:sub(1, #own) ~= own then redis.call('HDEL', writes, field) end
   end
 end
-{_EXPIRE}
+if not pinned then
+  redis.call('EXPIRE', data, ttl)
+  redis.call('EXPIRE', writes, ttl)
+end
 """)
 """Store a checkpoint; the namespace's other pending writes are superseded by it and go."""
 

@@ -7,7 +7,6 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from math import inf
 from typing import Any
 
 import hiredis
@@ -100,10 +99,11 @@ class Batcher:
     bytes, integers, lists. Blocking commands need a connection of their own and must not come here.
     """
 
-    def __init__(self, client: Redis) -> None:
-        """The client's pool lends the one connection, until ``aclose``."""
-        self._pool = client.connection_pool
-        self._connection: AbstractConnection | None = None
+    def __init__(self, client: Redis, *, answer_timeout_s: float = SOCKET_TIMEOUT_S) -> None:
+        """The one connection is made the way the client makes its own, and closed by ``aclose``."""
+        self._answer_timeout_s = answer_timeout_s
+        self._connection: AbstractConnection = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        self._connection.socket_timeout = None  # a batch has one limit for everything, instead of one per reply
         self._waiting: deque[_Call] = deque()
         self._in_flight: deque[_Call] = deque()
         self._sending: asyncio.Task[None] | None = None
@@ -139,56 +139,49 @@ class Batcher:
             return await self.execute("EVAL", script.source, len(keys), *keys, *args)
 
     async def aclose(self) -> None:
-        """Answer what is under way, then give the connection back."""
+        """Answer what is under way, then close the connection."""
         if self._sending is not None:
             await asyncio.wait({self._sending})
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            await self._pool.release(connection)
+        await self._connection.disconnect()
 
     async def _send_all(self) -> None:
         try:
             while self._waiting:
-                await self._send_batch(await self._connected())
+                async with asyncio.timeout(self._answer_timeout_s):
+                    await self._open()
+                    await self._send_batch()
         except (exceptions.RedisError, OSError) as error:
-            await self._disconnect()
+            await self._connection.disconnect(nowait=True)
             self._abandon(error)
         except BaseException as error:
-            await self._disconnect()
             self._abandon(error)
+            await self._connection.disconnect(nowait=True)
             raise
         finally:
             self._sending = None
 
-    async def _connected(self) -> AbstractConnection:
-        """Our connection, opened again when the server has closed it meanwhile."""
-        if self._connection is None:
-            self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        elif not self._connection.is_connected or await self._connection.can_read():
-            await self._connection.disconnect()
-            await self._connection.connect()  # type: ignore[no-untyped-call]
-        return self._connection
+    async def _open(self) -> None:
+        """Connect, and again when the server has closed the connection meanwhile."""
+        connection = self._connection
+        if connection.is_connected and await connection.can_read():
+            await connection.disconnect()
+        if not connection.is_connected:
+            await connection.connect()  # type: ignore[no-untyped-call]
 
-    async def _disconnect(self) -> None:
-        if self._connection is not None:
-            await self._connection.disconnect(nowait=True)
-
-    async def _send_batch(self, connection: AbstractConnection) -> None:
+    async def _send_batch(self) -> None:
         while self._waiting and len(self._in_flight) < BATCH_COMMANDS:
             call = self._waiting.popleft()
             if not call[1].done():
                 self._in_flight.append(call)
-        if not self._in_flight:
-            return
-        await connection.send_packed_command([packed for packed, _ in self._in_flight])
-        async with asyncio.timeout(SOCKET_TIMEOUT_S):
-            while self._in_flight:
-                await self._receive(connection)
+        if self._in_flight:
+            await self._connection.send_packed_command([packed for packed, _ in self._in_flight])
+        while self._in_flight:
+            await self._receive()
 
-    async def _receive(self, connection: AbstractConnection) -> None:
+    async def _receive(self) -> None:
         """Hand the next reply to the caller it belongs to, if that one still waits."""
         try:
-            reply = await connection.read_response(timeout=inf)  # the batch has one limit for all its replies
+            reply = await self._connection.read_response()
         except exceptions.ResponseError as error:
             answer = self._in_flight.popleft()[1]
             if not answer.done():

@@ -35,6 +35,7 @@ _SETTINGS: Mapping[str, str] = {
     "save": '""',
     "maxmemory-policy": "noeviction",
     "daemonize": "no",
+    "dir": "./",
     "loglevel": "notice",
 }
 
@@ -220,7 +221,7 @@ class EmbeddedServer:
 
     def _write_settings(self) -> None:
         lines = [f"{name} {value}" for name, value in self._settings.items()]
-        lines += [f'dir "{self.directory}"', f"requirepass {self._password}"]
+        lines.append(f"requirepass {self._password}")
         path = self.directory / "server.conf"
         path.touch(mode=0o600)
         path.write_text("\n".join(lines) + "\n")
