@@ -1,4 +1,4 @@
-"""F19: one contract for every broker. Each test states one promise of ``domain.ports.EventBus``."""
+"""F19, P20: one contract for every broker. Each test states one promise of ``domain.ports.EventBus``."""
 
 import asyncio
 import contextlib
@@ -18,10 +18,13 @@ from graph.runtime.bus_memory import MemoryBus
 from graph.runtime.bus_messages import DELIVERY_CAP, Capability
 from graph.runtime.bus_rabbitmq import RabbitBus
 from graph.runtime.bus_redis import RedisBus
-from graph.runtime.connection import Batcher
+from graph.runtime.connection import Batcher, connect
 from graph.runtime.keys import Keyspace
 from tests.support.brokers import KafkaCluster, RabbitServer
+from tests.support.servers import KINDS, MISSING, Servers
 
+EMBEDDED = "valkey-9"
+"""The Redis server beside brokers that keep their marks there."""
 PATIENCE_S = 20.0
 IDLE_MS = 20
 
@@ -46,37 +49,48 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]
     server.close()
 
 
-@pytest.fixture(params=["memory", "redis", "redis-sharded", "kafka", "rabbitmq"])
-def kind(request: pytest.FixtureRequest) -> str:
-    if request.param in {"kafka", "rabbitmq"}:
-        request.getfixturevalue(request.param)
-    return str(request.param)
+@pytest.fixture(params=["memory", *KINDS, "sharded", "kafka", "rabbitmq"])
+def kind(request: pytest.FixtureRequest, servers: Servers) -> str:
+    """The broker under test, started; P20: Redis of each kind, without any module."""
+    kind = str(request.param)
+    if kind in {"kafka", "rabbitmq"}:
+        request.getfixturevalue(kind)
+    if servers.url(kind if kind in KINDS else EMBEDDED) is None:
+        pytest.skip(MISSING[kind])
+    return kind
 
 
 @pytest.fixture
-async def bus(kind: str, redis: Redis, batcher: Batcher, request: pytest.FixtureRequest) -> AsyncIterator[AnyBus]:
+async def client(kind: str, servers: Servers) -> AsyncIterator[Redis]:
+    """A Redis server with nothing in it: the one under test, else the embedded one."""
+    made = connect(servers.url(kind if kind in KINDS else EMBEDDED) or "")
+    await made.flushall()
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+async def bus(kind: str, client: Redis, request: pytest.FixtureRequest) -> AsyncIterator[AnyBus]:
     """A bus on a real broker, with topics nobody else uses."""
     own = f"t{uuid4().hex[:12]}."
+    batcher = Batcher(client)
+    marks = PublishMarks(batcher, Keyspace())
     made: AnyBus
     match kind:
         case "memory":
             made = MemoryBus()
-        case "redis":
-            made = RedisBus(redis, batcher, Keyspace())
-        case "redis-sharded":
-            made = RedisBus(redis, batcher, Keyspace(shards=3))
         case "kafka":
             cluster: KafkaCluster = request.getfixturevalue("kafka")
-            marks = PublishMarks(batcher, Keyspace())
             made = KafkaBus(cluster.bootstrap_servers, marks, prefix=own, session_timeout_ms=2000)
         case "rabbitmq":
             server: RabbitServer = request.getfixturevalue("rabbitmq")
-            made = RabbitBus(server.url, PublishMarks(batcher, Keyspace()), prefix=own)
+            made = RabbitBus(server.url, marks, prefix=own)
         case _:
-            raise AssertionError(kind)
+            made = RedisBus(client, batcher, Keyspace(shards=3 if kind == "sharded" else 1))
     port: EventBus = made
     yield made
     await port.close()
+    await batcher.aclose()
 
 
 def message(number: int, key: str = "order-1") -> Message:
