@@ -43,7 +43,7 @@ class Worker:
         self._box = box
         self._in_hand: set[asyncio.Task[None]] = set()
         self.handled = 0
-        """Units of work finished by this worker."""
+        """Units of intake work finished by this worker."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then finish what is in hand.
@@ -137,12 +137,22 @@ class Worker:
                 passing = [d.delivery_id for d in found if not follower.concerns(d)]
                 if passing:
                     await bus.ack(JOURNAL, follower.group, passing)
-                for delivery in found:
-                    if follower.concerns(delivery):
-                        await self._attempt(JOURNAL, follower.group, delivery, follower.handle, _nothing)
+                await self._together(follower, [d for d in found if follower.concerns(d)])
             except StoreUnavailable as away:
                 log.warning("worker.store_away", why=str(away))
                 await _pause(stop, 1.0)
+
+    async def _together(self, follower: Follower, occasions: list[Delivery]) -> None:
+        """Occasions of different orders at once, those of one order one after the other."""
+        by_order: dict[str, list[Delivery]] = {}
+        for delivery in occasions:
+            by_order.setdefault(delivery.message.key, []).append(delivery)
+
+        async def in_turn(deliveries: list[Delivery]) -> None:
+            for delivery in deliveries:
+                await self._attempt(JOURNAL, follower.group, delivery, follower.handle, _nothing)
+
+        await asyncio.gather(*(in_turn(deliveries) for deliveries in by_order.values()))
 
     async def _attempt(
         self,
@@ -171,7 +181,7 @@ class Worker:
                 return
             crash.point("message.unacked")
             await bus.ack(topic, group, [delivery.delivery_id])
-            self.handled += 1
+            self.handled += group == CONTROLLER
         except StoreUnavailable as away:
             log.warning("worker.store_away", why=str(away), delivery=delivery.delivery_id)
 

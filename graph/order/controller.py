@@ -4,7 +4,7 @@ Every unit may come twice; whatever was done the first time is found, not repeat
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -200,7 +200,15 @@ class OrderController:
             at=order.placed_at,
         )
         crash.point("run.started")
-        started = await self._store.orders.at(record.thread) or record
+        started = replace(
+            record,
+            order=order,
+            version=version,
+            attempt_group=group,
+            progress=progress,
+            graph_version=self._threads.current,
+            cancel=await self._store.orders.cancel_request(record.thread),
+        )
         if started.cancel:
             await self._cancelling.requested(started, held.token, self._run)
             return
@@ -334,7 +342,6 @@ class OrderController:
         """The run's context, loaded from the order book and the journal."""
         if record.order is None:
             raise Conflict(f"order {record.order_id} has no document to run on")
-        taken = await self._store.journal.decisions(record.thread)
         return OrderRun(
             thread=record.thread,
             order=record.order,
@@ -344,7 +351,7 @@ class OrderController:
             correlation_id=record.correlation_id,
             topology_version=record.graph_version,
             exposure_usd=await self._exposure(record.order),
-            decisions={d.agent: d for d in taken if d.attempt_group == record.attempt_group},
+            decisions=await self._store.journal.latest(record.thread, attempt_group=record.attempt_group),
         )
 
     async def _exposure(self, order: Order) -> Decimal | None:

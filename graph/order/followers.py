@@ -78,7 +78,6 @@ class Follower:
             exposure = (await self._rates.usd_equivalent(record.order.total)).amount
         except MissingRate:
             exposure = None
-        taken = await self._store.journal.decisions(record.thread)
         return OrderRun(
             thread=record.thread,
             order=record.order,
@@ -88,7 +87,7 @@ class Follower:
             correlation_id=record.correlation_id,
             topology_version=record.graph_version,
             exposure_usd=exposure,
-            decisions={d.agent: d for d in taken},
+            decisions=await self._store.journal.latest(record.thread),
         )
 
     async def _decide(self, run: OrderRun, progress: OrderProgress, occasion: Event) -> Decision:

@@ -1,5 +1,6 @@
 """One run over one order: what every node is given as context, loaded once by the worker that holds the order."""
 
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -29,7 +30,7 @@ class OrderRun:
     topology_version: str
     exposure_usd: Decimal | None
     """The order's value in US dollars; None when there is no exchange rate."""
-    decisions: dict[str, Decision] = field(default_factory=dict)
+    decisions: MutableMapping[str, Decision] = field(default_factory=dict)
     """The latest decision of each agent in this attempt group."""
     cancel_from_channel: bool = False
     """The sales channel cancelled by itself and need not be told."""

@@ -3,7 +3,7 @@
 The first decision per (agent, attempt group, attempt) wins; a repeated node gets back what was decided before.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -162,6 +162,44 @@ class Journal:
         raw = await self._redis.execute("HGETALL", self._keys.entity(thread).state)
         found = [Decision.from_json(value) for value in pairs(raw).values()]
         return sorted(found, key=lambda d: (d.attempt_group, d.attempt, d.decided_at))
+
+    async def latest(self, thread: ThreadId, *, attempt_group: int | None = None) -> "Latest":
+        """Each agent's last decision, in one attempt group when named; read from JSON only when looked at."""
+        raw = pairs(await self._redis.execute("HGETALL", self._keys.entity(thread).state))
+        newest: dict[str, tuple[int, int]] = {}
+        for field in raw:
+            agent, _, place = field.rpartition("@")
+            group, _, attempt = place.partition(".")
+            at = (int(group), int(attempt))
+            if (attempt_group is None or at[0] == attempt_group) and at > newest.get(agent, (0, 0)):
+                newest[agent] = at
+        return Latest({agent: raw[f"{agent}@{g}.{a}"] for agent, (g, a) in newest.items()})
+
+
+class Latest(MutableMapping[str, Decision]):
+    """Decisions by agent, kept as JSON until somebody looks."""
+
+    def __init__(self, raw: dict[str, str]) -> None:
+        """``raw`` is each agent's decision as JSON."""
+        self._kept: dict[str, Decision | str] = dict(raw)
+
+    def __getitem__(self, agent: str) -> Decision:
+        found = self._kept[agent]
+        if isinstance(found, str):
+            found = self._kept[agent] = Decision.from_json(found)
+        return found
+
+    def __setitem__(self, agent: str, decision: Decision) -> None:
+        self._kept[agent] = decision
+
+    def __delitem__(self, agent: str) -> None:
+        del self._kept[agent]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
 
 def text(value: bytes | str) -> str:

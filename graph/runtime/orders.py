@@ -113,6 +113,11 @@ class OrderBook:
         fields = pairs(await self._redis.execute("HGETALL", self._keys.entity(thread).document))
         return _record(thread, fields) if "order_id" in fields else None
 
+    async def cancel_request(self, thread: ThreadId) -> str:
+        """The cancellation asked for, as JSON; empty when there is none."""
+        asked = await self._redis.execute("HGET", self._keys.entity(thread).document, "cancel")
+        return "" if asked is None else text(asked)
+
     async def recent(self, tenant: str, *, limit: int = 100, since: datetime | None = None) -> list[OrderRecord]:
         """The tenant's orders, last changed first."""
         threads: list[ThreadId] = []
