@@ -6,7 +6,7 @@ A country the holiday tables do not know has weekends only. Lunar and Islamic da
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import holidays
@@ -52,14 +52,13 @@ class DeliveryCalendar:
     def __init__(self, policy: CalendarPolicy = POLICY, *, prepare: Sequence[str] = MARKETS) -> None:
         """Load the holiday tables of the usual markets."""
         self.policy = policy
-        self._closed: dict[tuple[str, int], frozenset[date]] = {}
         self._arrivals: dict[tuple[date, str, int], datetime] = {}
         for country in prepare:
-            holidays.country_holidays(country)
+            _load(country)
 
     def working_day(self, country: str, day: date) -> bool:
         """Whether carriers deliver in the country on the day."""
-        return day.weekday() in self.policy.working_weekdays and day not in self._holidays(country, day.year)
+        return day.weekday() in self.policy.working_weekdays and day not in closed_days(country, day.year)
 
     def pickup(self, site: Warehouse, released_at: datetime) -> datetime | None:
         """The instant of the first pick-up an order released then can make; None when the site stays closed.
@@ -70,7 +69,7 @@ class DeliveryCalendar:
         first = 0 if local.time() <= site.cutoff else 1
         for ahead in range(first, HORIZON_DAYS):
             day = local.date() + timedelta(days=ahead)
-            if day.weekday() in site.pickup_weekdays and day not in self._holidays(site.country, day.year):
+            if day.weekday() in site.pickup_weekdays and day not in closed_days(site.country, day.year):
                 return datetime.combine(day, site.cutoff, tzinfo=local.tzinfo).astimezone(UTC)
         return None
 
@@ -96,15 +95,20 @@ class DeliveryCalendar:
                 working_days -= 1
         return day
 
-    def _holidays(self, country: str, year: int) -> frozenset[date]:
-        known = self._closed.get((country, year))
-        if known is None:
-            try:
-                known = frozenset(holidays.country_holidays(country, years=year))
-            except NotImplementedError:
-                known = frozenset()
-            self._closed[country, year] = known
-        return known
+
+@lru_cache(maxsize=1024)
+def closed_days(country: str, year: int) -> frozenset[date]:
+    """The public holidays of a country in a year; none for a country the tables do not know."""
+    try:
+        return frozenset(holidays.country_holidays(country, years=year))
+    except NotImplementedError:
+        return frozenset()
+
+
+@cache
+def _load(country: str) -> None:
+    """Import the country's table, which takes longer than an order may."""
+    holidays.country_holidays(country)
 
 
 @lru_cache(maxsize=256)

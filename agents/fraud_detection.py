@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from agents.fallbacks import manual_review_queue, undeclared
 from agents.fraud_calibration import Calibration, CalibrationTable, Confidence, shipped_calibration
-from agents.fraud_rules import Hit, Judgement, Trace, counterfactual, evaluate, judge
+from agents.fraud_scoring import Hit, Judgement, Trace, counterfactual, evaluate, judge
 from agents.fraud_signals import Signals, read_signals, telling_keys
 from agents.fraud_table import FraudTable, shipped_table
 from domain.decision import Outcome, Reason, Verdict

@@ -180,6 +180,8 @@ def _phone_valid(phone: str, country: str, table: FraudTable) -> bool | None:
     if not phone or "*" in phone or plan is None:
         return None
     digits = "".join(ch for ch in phone if ch.isdigit())
+    if len(set(digits)) <= 1:
+        return False
     international = phone.strip().startswith("+") or digits.startswith("00")
     digits = digits.removeprefix("00")
     if international and not digits.startswith(plan.calling_code):
@@ -191,4 +193,4 @@ def _phone_valid(phone: str, country: str, table: FraudTable) -> bool | None:
 
 
 def _plausible(number: str, plan: PhonePlan) -> bool:
-    return plan.shortest <= len(number) <= plan.longest and len(set(number)) > 1
+    return plan.shortest <= len(number) <= plan.longest

@@ -14,7 +14,7 @@ from random import Random
 
 from agents.fraud_calibration import CALIBRATION_FILE, Band, CalibrationTable
 from agents.fraud_detection import FraudDetection
-from agents.fraud_rules import evaluate, judge
+from agents.fraud_scoring import evaluate, judge
 from agents.fraud_signals import Signals
 from agents.fraud_table import FraudTable, shipped_table
 
