@@ -1,5 +1,6 @@
 """Whatever a platform sends, an adapter either reads it exactly or refuses it clearly."""
 
+import contextlib
 import copy
 import json
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from tests.support.payloads import (
     shopify_line,
     shopify_order,
 )
+from tools.channels import adapter
 
 Builder = Callable[[], dict[str, Any]]
 
@@ -75,13 +77,12 @@ def test_a_damaged_document_is_read_or_refused(data: st.DataObject) -> None:
     damaged = copy.deepcopy(document)
     for path in data.draw(st.lists(st.sampled_from(paths), min_size=1, max_size=4)):
         _damage(damaged, path, data)
-    try:
-        order = normalised(channel, json.dumps(damaged))
-    except (InputError, ValueError) as error:
-        assert isinstance(error, InputError) or "values to unpack" in str(error)  # noqa: PT017
-        return
-    _adds_up(order)
-    assert Order.from_json(order.to_json()) == order
+    orders: list[Order] = []
+    with contextlib.suppress(InputError):
+        orders = adapter(channel).normalise(json.dumps(damaged), tenant="t", shop="s", payload_ref="r")
+    for order in orders:
+        _adds_up(order)
+        assert Order.from_json(order.to_json()) == order
 
 
 def _damage(document: Any, path: tuple[Any, ...], data: st.DataObject) -> None:

@@ -1,13 +1,15 @@
 """Typed reading of untrusted JSON: every value is checked where it is read, every refusal names its JSON pointer."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
-from domain.errors import MalformedAmount, UnprocessableOrder
+from domain.errors import CurrencyMismatch, MalformedAmount, UnprocessableOrder
 from domain.money import Money, exponent
+
+T = TypeVar("T")
 
 MAX_TEXT = 500
 MAX_NOTE = 5_000
@@ -37,6 +39,21 @@ def clean_note(text: str) -> str:
     if not text.isprintable():
         text = _UNSAFE_IN_NOTE.sub(" ", _NEWLINES.sub("\n", text))
     return text.strip()[:MAX_NOTE]
+
+
+def sum_of(amounts: Iterable[Money | None], currency: str) -> Money:
+    """The sum of the amounts that are there, zero ``currency`` when there are none.
+
+    Raises:
+        CurrencyMismatch: one is in another currency.
+    """
+    minor = 0
+    for amount in amounts:
+        if amount is not None:
+            if amount.currency != currency:
+                raise CurrencyMismatch(f"{amount.currency} and {currency} cannot be combined")
+            minor += amount.amount_minor
+    return Money(amount_minor=minor, currency=currency)
 
 
 class Fields:
@@ -215,7 +232,7 @@ class Fields:
             raise self.refuse(key, "is not a list of texts")
         return [clean(item) for item in value]
 
-    def required(self, key: str, value: "Money | datetime | int | Fields | None") -> Any:
+    def required(self, key: str, value: T | None) -> T:
         """``value``, which was read from ``key`` and must be there."""
         if value is None:
             raise self.refuse(key, "is missing")

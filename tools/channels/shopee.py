@@ -61,7 +61,7 @@ class ShopeeAdapter:
             raise MalformedPayload(f"this is not a Shopee push: {error}", pointer=error.pointer) from None
 
     def _read_push(self, push: Fields, raw: bytes, signers: Sequence[ShopSecret]) -> VerifiedDelivery:
-        code: int = push.required("code", push.count("code"))
+        code = push.required("code", push.count("code"))
         tenant, shop = _owner(push, signers)
         data = push.object("data") or Fields({}, push.at("data"))
         order_key = "ordersn" if "ordersn" in data else "order_sn"

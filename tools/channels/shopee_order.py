@@ -6,13 +6,12 @@ its parts are not: a lower total is taken as discount, a higher one as shipping.
 """
 
 from collections import Counter
-from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
 from domain.address import Address
 from domain.ids import OrderId, Sku, TenantId
-from domain.money import Money, total
+from domain.money import Money
 from domain.order import (
     Channel,
     Customer,
@@ -27,7 +26,7 @@ from domain.order import (
 from tools.channels import shopee_status
 from tools.channels.payments import method_of
 from tools.channels.places import country_code, locale_of
-from tools.channels.reading import Fields
+from tools.channels.reading import Fields, sum_of
 
 _NOTHING_LEFT = frozenset(
     state for state in OrderState if state.left_our_hands and state is not OrderState.READY_TO_SHIP
@@ -70,11 +69,11 @@ class ShopeeOrder:
         """
         fields = self.fields
         external_id = fields.identifier("order_sn")
-        placed_at: datetime = fields.required("create_time", fields.unix("create_time"))
+        placed_at = fields.required("create_time", fields.unix("create_time"))
         items = self._items()
         agreed = fields.money("total_amount", self.currency)
         lines, shipping = self._lines(items, agreed)
-        net = total([line.unit_price * line.quantity - line.discount for line in lines], self.currency)
+        net = sum_of([line.unit_price * line.quantity - line.discount for line in lines], self.currency)
         ship_to = self._ship_to()
         if self.state is OrderState.UNKNOWN:
             self.issues.add(OrderIssue.UNKNOWN_STATUS)
@@ -93,7 +92,7 @@ class ShopeeOrder:
             platform_status=fields.text("order_status"),
             lines=lines,
             subtotal=net,
-            discount=total([line.discount for line in lines], self.currency),
+            discount=sum_of([line.discount for line in lines], self.currency),
             shipping=shipping,
             tax=Money.zero(self.currency),
             tax_included=True,
@@ -130,9 +129,9 @@ class ShopeeOrder:
 
     def _item(self, fields: Fields) -> Item:
         """One item. A bundle deal's discounted price is 0 by Shopee's design; its original price is used instead."""
-        quantity: int = fields.required("model_quantity_purchased", fields.count("model_quantity_purchased"))
+        quantity = fields.required("model_quantity_purchased", fields.count("model_quantity_purchased"))
         original = fields.money("model_original_price", self.currency)
-        price: Money = fields.required(
+        price = fields.required(
             "model_discounted_price", fields.money("model_discounted_price", self.currency) or original
         )
         if original is not None and not price.amount_minor and fields.text("promotion_type") == "bundle_deal":
@@ -158,7 +157,7 @@ class ShopeeOrder:
         ``total_amount`` is only there once the buyer has paid; before that the items alone make the total.
         """
         zero = Money.zero(self.currency)
-        goods = total([item.unit_price * item.quantity for item in items], self.currency)
+        goods = sum_of([item.unit_price * item.quantity for item in items], self.currency)
         voucher = max(zero, goods - agreed) if agreed is not None else zero
         shipping = max(zero, agreed - goods) if agreed is not None else zero
         self._check_total(items, agreed)
@@ -204,8 +203,8 @@ class ShopeeOrder:
         Without a known fee the buyer's share of shipping has no bound, so nothing is concluded.
         """
         fees = [self.fields.money(key, self.currency) for key in ("estimated_shipping_fee", "actual_shipping_fee")]
-        known = total([fee for fee in fees if fee is not None], self.currency)
-        undiscounted = total([max(item.original, item.unit_price) * item.quantity for item in items], self.currency)
+        known = sum_of(fees, self.currency)
+        undiscounted = sum_of([max(item.original, item.unit_price) * item.quantity for item in items], self.currency)
         if agreed is not None and known.amount_minor and agreed > undiscounted + known:
             self.issues.add(OrderIssue.TOTALS_DISAGREE)
 

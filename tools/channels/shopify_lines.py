@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from domain.ids import Sku
-from domain.money import Money, total
+from domain.money import Money
 from domain.order import OrderIssue, OrderLine
-from tools.channels.reading import Fields
+from tools.channels.reading import Fields, sum_of
 
 _FULFILMENT_FAILED = frozenset({"failure", "cancelled", "error"})
 
@@ -37,11 +37,6 @@ def shop_money(fields: Fields, key: str, currency: str, issues: set[OrderIssue])
     if plain is not None and plain != amount:
         issues.add(OrderIssue.MIXED_CURRENCY)
     return amount
-
-
-def sum_of(items: Sequence[Money | None], currency: str) -> Money:
-    """The sum of the amounts that are there."""
-    return total([item for item in items if item is not None], currency)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +84,8 @@ def read_lines(order: Fields, currency: str, issues: set[OrderIssue], *, cancell
 def _read_line(
     fields: Fields, currency: str, issues: set[OrderIssue], *, gone: Counter[str], cancelled: bool
 ) -> RawLine:
-    quantity: int = fields.required("quantity", fields.count("quantity"))
-    price: Money = fields.required("price", shop_money(fields, "price", currency, issues))
+    quantity = fields.required("quantity", fields.count("quantity"))
+    price = fields.required("price", shop_money(fields, "price", currency, issues))
     if price.amount_minor < 0:
         raise fields.refuse("price", "is a negative amount")
     line_id = fields.identifier("id")

@@ -4,17 +4,16 @@ The order's currency is the shop's (``currency``): stock, settlement and payouts
 currency is kept as ``presented_total``.
 """
 
-from datetime import datetime
 from typing import NamedTuple
 
 from domain.address import Address
 from domain.ids import OrderId, TenantId
-from domain.money import Money, total
+from domain.money import Money
 from domain.order import Channel, Order, OrderIssue, OrderLine, OrderState, Payment, PaymentMethod, PaymentState
 from tools.channels import shopify_status
 from tools.channels.places import locale_of
-from tools.channels.reading import Fields
-from tools.channels.shopify_lines import finished, read_lines, shop_money, sum_of, tax_of
+from tools.channels.reading import Fields, sum_of
+from tools.channels.shopify_lines import finished, read_lines, shop_money, tax_of
 from tools.channels.shopify_parties import read_address, read_customer, read_device, read_payment
 
 _EXTRAS = (
@@ -54,16 +53,14 @@ class ShopifyOrder:
         """
         fields = self.fields
         external_id = order_number_of(fields, "id")
-        placed_at: datetime = fields.required(
-            "created_at", fields.moment("created_at") or fields.moment("processed_at")
-        )
-        agreed: Money = fields.required("total_price", self.money("total_price"))
+        placed_at = fields.required("created_at", fields.moment("created_at") or fields.moment("processed_at"))
+        agreed = fields.required("total_price", self.money("total_price"))
         if agreed.amount_minor < 0:
             raise fields.refuse("total_price", "is a negative amount")
         shipping, shipping_tax = self._shipping()
         tax = self.money("total_tax") or tax_of(fields, self.currency, self.issues)
         lines = self._lines(shipping_tax, tax)
-        net = total([line.unit_price * line.quantity - line.discount for line in lines], self.currency)
+        net = sum_of([line.unit_price * line.quantity - line.discount for line in lines], self.currency)
         self._check_totals(net, lines, shipping=shipping, tax=tax, agreed=agreed)
         ship_to = self._ship_to(lines)
         bill_to = read_address(fields.object("billing_address"))
@@ -81,7 +78,7 @@ class ShopifyOrder:
             locale=locale_of(fields.text("customer_locale"), ship_to.country or (bill_to.country if bill_to else "")),
             lines=lines,
             subtotal=net,
-            discount=total([line.discount for line in lines], self.currency),
+            discount=sum_of([line.discount for line in lines], self.currency),
             shipping=shipping,
             tax=tax,
             tax_included=fields.flag("taxes_included"),
@@ -104,9 +101,9 @@ class ShopifyOrder:
     def _lines(self, shipping_tax: Money, tax: Money) -> tuple[OrderLine, ...]:
         """The lines, with a discount code that older versions do not allocate spread over them."""
         raw = read_lines(self.fields, self.currency, self.issues, cancelled=self.cancelled_at is not None)
-        allocated = total([line.discount for line in raw], self.currency)
+        allocated = sum_of([line.discount for line in raw], self.currency)
         unallocated = (self.money("total_discounts") or self.zero) - allocated - self._shipping_discount()
-        gross = total([line.net for line in raw], self.currency)
+        gross = sum_of([line.net for line in raw], self.currency)
         if allocated.amount_minor or unallocated.amount_minor < 0 or unallocated > gross:
             unallocated = self.zero
         if any(line.requires_shipping and not line.sku for line in raw):
@@ -123,7 +120,7 @@ class ShopifyOrder:
         for line in chosen:
             price = shop_money(line, "discounted_price", self.currency, self.issues)
             prices.append(shop_money(line, "price", self.currency, self.issues) if price is None else price)
-        return sum_of(prices, self.currency), total(
+        return sum_of(prices, self.currency), sum_of(
             [tax_of(line, self.currency, self.issues) for line in chosen], self.currency
         )
 
@@ -144,7 +141,7 @@ class ShopifyOrder:
         ``subtotal_price`` is after discounts by its documentation and before them in Shopify's own published answers:
         either is taken as agreement.
         """
-        gross = total([line.unit_price * line.quantity for line in lines], self.currency)
+        gross = sum_of([line.unit_price * line.quantity for line in lines], self.currency)
         said = self.money("subtotal_price")
         extras = sum_of([self.money(key) for key in _EXTRAS], self.currency)
         due = net + shipping + extras
