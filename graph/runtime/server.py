@@ -86,6 +86,10 @@ class EmbeddedServer:
     The first process to join starts it through a keeper process; later ones attach. Every user holds a shared lock on
     ``users.lock``; the keeper stops the server once it gets that lock exclusively, so the server lives exactly as long
     as its longest-living user, and a user that is killed counts as gone.
+
+    Data is flushed to disk every second, so losing the machine loses about a second; a killed server process loses
+    nothing unless it dies while such a flush runs, during which the server may hold acknowledged writes back for up to
+    two seconds (Redis persistence documentation, appendfsync everysec).
     """
 
     def __init__(
