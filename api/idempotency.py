@@ -50,6 +50,18 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Keyed:
+    """A request and the key it came under."""
+
+    tenant: str
+    key: str
+    digest: str
+    """Of what makes it the same request."""
+    instance: str
+    """Its path, for the problem when it is refused."""
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """The right to execute the request under a key."""
 
@@ -116,25 +128,23 @@ async def answer(
     else:
         person = request.headers.get(PERSON_HEADER, "")
         digest = request_digest(request.method.encode(), request.url.path.encode(), person.encode(), content)
-        reply = await once(store, tenant, key, digest=digest, instance=request.url.path, run=run)
+        reply = await once(store, Keyed(tenant, key, digest, request.url.path), run)
     return reply.response()
 
 
-async def once(
-    store: IdempotencyStore, tenant: str, key: str, *, digest: str, instance: str, run: Callable[[], Awaitable[Reply]]
-) -> Reply:
+async def once(store: IdempotencyStore, keyed: Keyed, run: Callable[[], Awaitable[Reply]]) -> Reply:
     """Execute ``run`` at most once per key and give everyone its answer, refusals included.
 
     Raises:
         RequestInProgress, KeyReused: see ``IdempotencyStore.begin``.
     """
-    claim = await store.begin(tenant, key, digest)
+    claim = await store.begin(keyed.tenant, keyed.key, keyed.digest)
     if isinstance(claim, Reply):
         return claim
     try:
         reply = await run()
     except (InputError, Refused) as refusal:
-        problem = problems.of_error(refusal, instance)
+        problem = problems.of_error(refusal, keyed.instance)
         reply = Reply(problem.status, problem.body, problem.headers, problems.MEDIA_TYPE)
     except BaseException:
         await _quietly(store.release(claim))

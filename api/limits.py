@@ -98,8 +98,6 @@ def _declared_length(scope: Scope, limits: Limits) -> int:
     once = [name for name, _ in headers if name in _ONCE]
     if len(once) != len(set(once)):
         raise MalformedRequest(f"A header of {sorted(n.decode() for n in set(once))} is repeated; send it once")
-    if scope["method"] not in _METHODS:
-        raise MalformedRequest("This HTTP method is not known here")
     found = dict(headers)
     if limits.hosts and not _host_allowed(found.get(b"host", b"").decode("latin-1"), limits.hosts):
         raise MalformedRequest("The Host header names a host that is not served here (SIGNALBOX_ALLOWED_HOSTS)")
@@ -171,7 +169,10 @@ class _Exchange:
         scope, metrics = self.scope, self._gate.metrics
         route = getattr(scope.get("route"), "path", "other")
         seconds = time.perf_counter() - self._began
-        metrics.answered(method=scope["method"], route=route, status=status, seconds=seconds)
+        method = (
+            scope["method"] if scope["method"] in _METHODS else "other"
+        )  # anything goes on the wire, not in a label
+        metrics.answered(method=method, route=route, status=status, seconds=seconds)
         if code := scope.get(problems.CODE_SCOPE_KEY):
             metrics.refused(route=route, code=code)
 

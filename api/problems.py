@@ -8,14 +8,13 @@ import re
 import secrets
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 import structlog
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -101,21 +100,10 @@ def _title(error: type[SignalboxError]) -> str:
     return words[0].upper() + words[1:]
 
 
-def _document(
-    code: str,
-    *,
-    status: int,
-    title: str,
-    detail: str,
-    instance: str,
-    errors: Sequence[Mapping[str, str]] = (),
-    extra: Mapping[str, Any] | None = None,
-) -> bytes:
+def _problem(status: int, code: str, *, title: str, detail: str, instance: str, **more: Any) -> Problem:
+    """A problem without headers; ``more`` holds extension members."""
     members = {"type": f"/problems/{code}", "title": title, "status": status, "detail": _clean(detail), "code": code}
-    document: dict[str, Any] = {**members, "instance": _clean(instance), **(extra or {})}
-    if errors:
-        document["errors"] = [{name: _clean(text) for name, text in entry.items()} for entry in errors]
-    return orjson.dumps(document)
+    return Problem(status, code, orjson.dumps({**members, "instance": _clean(instance), **more}))
 
 
 def _headers(error: SignalboxError) -> tuple[tuple[str, str], ...]:
@@ -144,62 +132,48 @@ def of_error(error: SignalboxError, instance: str) -> Problem:
     """The problem for one of our own errors; one that is ours to mend (5xx, not Transient) shows only a correlation id."""
     if not isinstance(error, InputError | Refused | Transient) and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return unexpected(error, instance)
-    pointer = error.pointer if isinstance(error, InputError) else None
-    body = _document(
-        error.code,
-        status=error.status,
-        title=_title(type(error)),
-        detail=str(error),
-        instance=instance,
-        errors=[{"pointer": pointer, "detail": str(error)}] if pointer is not None else (),
-        extra=_extra(error),
-    )
-    return Problem(error.status, error.code, body, _headers(error))
+    extra = _extra(error)
+    if isinstance(error, InputError) and error.pointer is not None:
+        extra["errors"] = [{"pointer": _clean(error.pointer), "detail": _clean(str(error))}]
+    title = _title(type(error))
+    problem = _problem(error.status, error.code, title=title, detail=str(error), instance=instance, **extra)
+    return replace(problem, headers=_headers(error))
 
 
 def of_status(status: int, instance: str, *, detail: str = "", headers: Mapping[str, str] | None = None) -> Problem:
     """The problem for a plain HTTP status, such as the framework's own 404 and 405."""
     phrase = HTTPStatus(status).phrase
-    code = f"http.{status}"
-    body = _document(code, status=status, title=phrase, detail=detail or phrase, instance=instance)
-    return Problem(status, code, body, tuple((headers or {}).items()))
+    problem = _problem(status, f"http.{status}", title=phrase, detail=detail or phrase, instance=instance)
+    return replace(problem, headers=tuple((headers or {}).items()))
 
 
 def _pointer(location: Sequence[str | int]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
+def _entry(error: Any) -> dict[str, str]:
+    place, *location = error["loc"]
+    detail = error["msg"].removeprefix("Value error, ")
+    return {"pointer": _clean(_pointer(location)), "in": str(place), "detail": _clean(detail)}
+
+
 def of_validation(errors: Sequence[Any], instance: str) -> Problem:
     """The problem for a request whose fields are wrong; names each field, repeats no value."""
-    listed = [{"pointer": _pointer(e["loc"][1:]), "in": str(e["loc"][0]), "detail": e["msg"]} for e in errors[:20]]
-    first = listed[0]
-    where = first["pointer"].lstrip("/") or first["in"]
+    listed = [_entry(error) for error in errors[:20]]
+    where = listed[0]["pointer"] or listed[0]["in"]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    body = _document(
-        "input.invalid",
-        status=422,
-        title="Input error",
-        detail=f"{where}: {first['detail']}{more}",
-        instance=instance,
-        errors=listed,
-    )
-    return Problem(422, "input.invalid", body)
+    detail = f"{where}: {listed[0]['detail']}{more}"
+    return _problem(422, InputError.code, title="Input error", detail=detail, instance=instance, errors=listed)
 
 
 def unexpected(error: Exception, instance: str) -> Problem:
     """A 500 that shows a correlation id; the log line under the same id says where it happened, not with which values."""
-    correlation_id = secrets.token_hex(8)
+    found = secrets.token_hex(8)
     frames = [f"{frame.filename}:{frame.lineno}:{frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
-    _log.error("api.request.failed", correlation_id=correlation_id, error=type(error).__name__, frames=frames[-8:])
-    body = _document(
-        "error",
-        status=500,
-        title="Internal error",
-        detail=f"Something failed on our side; quote {correlation_id} when you report it",
-        instance=instance,
-        extra={"correlation_id": correlation_id},
-    )
-    return Problem(500, "error", body)
+    _log.error("api.request.failed", correlation_id=found, error=type(error).__name__, frames=frames[-8:])
+    detail = f"Something failed on our side; quote {found} when you report it"
+    code = SignalboxError.code
+    return _problem(500, code, title="Internal error", detail=detail, instance=instance, correlation_id=found)
 
 
 def of(error: Exception, instance: str) -> Problem:
@@ -207,16 +181,12 @@ def of(error: Exception, instance: str) -> Problem:
     match error:
         case SignalboxError():
             return of_error(error, instance)
-        case RequestValidationError() | ValidationError():
-            located = error.errors()
-            if isinstance(error, ValidationError):
-                located = [{**e, "loc": ("body", *e["loc"])} for e in located]
-            return of_validation(located, instance)
+        case RequestValidationError():
+            return of_validation(error.errors(), instance)
         case HTTPException(__cause__=SignalboxError() as cause):
             return of_error(cause, instance)
         case HTTPException():
-            detail = error.detail if error.detail != HTTPStatus(error.status_code).phrase else ""
-            return of_status(error.status_code, instance, detail=detail, headers=error.headers)
+            return of_status(error.status_code, instance, detail=error.detail, headers=error.headers)
         case _:
             return unexpected(error, instance)
 

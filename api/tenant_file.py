@@ -67,7 +67,9 @@ def load(path: Path) -> Tenants:
         first = min(found, key=lambda each: each["type"] != "extra_forbidden")  # a misspelt name explains a missing one
         location = ("tenants", *first["loc"])
         field = ".".join(str(part) for part in location)
-        raise ConfigError(f"{path}:{_line(root, location)}: {field}: {first['msg']}") from None
+        raise ConfigError(
+            f"{path}:{_line(root, location)}: {field}: {first['msg'].removeprefix('Value error, ')}"
+        ) from None
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from None
 

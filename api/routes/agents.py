@@ -22,7 +22,9 @@ async def agents(request: Request) -> Response:
 
 
 @router.get("/v1/audit/{entity}", summary="Explain what happened to an entity")
-async def audit(request: Request, entity: Annotated[str, Path(max_length=200)]) -> Response:
+async def audit(
+    request: Request, entity: Annotated[str, Path(max_length=200, examples=["storefront-web-1001"])]
+) -> Response:
     """Which agent or person acted on it, when, why, with which versions and inputs, and who overrode whom."""
     explained = await context_of(request).desk.audit(caller_of(request).tenant.tenant, entity)
     return Response(orjson.dumps(explained), media_type="application/json")

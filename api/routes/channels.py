@@ -43,7 +43,7 @@ _BODY = {
     openapi_extra={"requestBody": _BODY},
     summary="Receive a channel's webhook or push",
 )
-async def receive(request: Request, channel: Annotated[str, Path(max_length=40)]) -> Response:
+async def receive(request: Request, channel: Annotated[str, Path(max_length=40, examples=["shopify"])]) -> Response:
     """Accept a signed delivery: 202 once it is durable, also when it is a repeat. Needs no key; the signature is the proof."""
     context = context_of(request)
     speaker, secrets = adapter(channel), context.tenants.secrets(channel)

@@ -22,7 +22,14 @@ from tools.channels.storefront import canonical
 
 router = new_router("orders")
 
-OrderRef = Annotated[str, Path(max_length=200, description="An order id, or the handle a submission was answered with")]
+OrderRef = Annotated[
+    str,
+    Path(
+        max_length=200,
+        description="An order id, or the handle a submission was answered with",
+        examples=["storefront-web-1001"],
+    ),
+]
 
 _SHOPFRONT_SEES = frozenset(
     {

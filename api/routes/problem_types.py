@@ -14,6 +14,8 @@ router = new_router("problems")
 
 
 @router.get("/problems/{code}", summary="What a problem code means")
-async def problem_type(request: Request, code: Annotated[str, Path(max_length=100)]) -> Response:
+async def problem_type(
+    request: Request, code: Annotated[str, Path(max_length=100, examples=["refused.not_found"])]
+) -> Response:
     """The code's status and meaning, the same for every occurrence."""
     return Response(orjson.dumps(meaning_of(code)), media_type="application/json")

@@ -52,7 +52,9 @@ def _may_see(review: Json, roles: frozenset[str]) -> bool:
 
 
 @router.post("/v1/reviews/{review_id}/decision", summary="Answer a review")
-async def decide(request: Request, review_id: Annotated[str, Path(max_length=200)], body: DecisionRequest) -> Response:
+async def decide(
+    request: Request, review_id: Annotated[str, Path(max_length=200, examples=["rev-1001"])], body: DecisionRequest
+) -> Response:
     """Answer once; the second answer gets 409 naming who was first. The decider is the key's person, or the named one."""
     context, caller = context_of(request), caller_of(request)
 
