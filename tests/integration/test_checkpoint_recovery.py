@@ -70,9 +70,7 @@ async def test_a_graph_survives_the_loss_of_its_server(tmp_path: Path) -> None:
     app = crash_runs.build(Dying(batcher, Keyspace()))
     config = {"configurable": {"thread_id": "t"}}
     await app.ainvoke({"seen": {}}, config, durability="sync", version="v2", interrupt_before=["routing"])
-    await client.execute_command(
-        "WAITAOF", 1, 0, 10_000
-    )  # everysec: what is written while a fsync runs may wait for it
+    await client.waitaof(1, 0, 10_000)  # everysec: what is written while a fsync runs may wait for it
     address = json.loads((tmp_path / "address.json").read_text())
     for pid in (address["keeper"], address["pid"]):
         os.kill(pid, signal.SIGKILL)
