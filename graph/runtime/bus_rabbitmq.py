@@ -61,11 +61,7 @@ class RabbitBus:
         delivery_cap: int = DELIVERY_CAP,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        """``url`` is an AMQP URL.
-
-        Raises:
-            ConfigError: aio-pika is not installed.
-        """
+        """``url`` is an AMQP URL. Raises ConfigError when aio-pika is not installed."""
         self._client = RabbitClient(url)
         self._marks = marks
         self._prefix = prefix
@@ -228,10 +224,9 @@ class RabbitBus:
         await self._client.close()
 
     def _group(self, topic: str, group: str) -> _Group:
-        try:
-            return self._groups[topic, group]
-        except KeyError:
-            raise NotFound(f"group {group} was never declared on topic {topic}; call subscribe first") from None
+        if (topic, group) not in self._groups:
+            raise NotFound(f"group {group} was never declared on topic {topic}; call subscribe first")
+        return self._groups[topic, group]
 
     async def _current(self, known: _Group) -> None:
         """Forget what an earlier channel delivered: the broker has put it back and gives it out again."""

@@ -15,6 +15,9 @@ from graph.runtime.bus_messages import HEADERS_FIELD, KEY_FIELD, PUBLISHED_FIELD
 CONNECT_TIMEOUT_S = 5.0
 FENCE_TIMEOUT_S = 30.0
 """Longest silence while a stream is read up to a mark."""
+_TURN_POLL_S = 0.1
+TURN_TIMEOUT_S = 300.0
+"""Longest wait for another process that fills the same group's queue from the past."""
 _FENCE = "fence"
 _PREFETCH = 100
 _ROUTING_KEY_CHARS = 60
@@ -27,6 +30,7 @@ class RabbitClient:
     def __init__(self, url: str) -> None:
         """Raises ConfigError when aio-pika is not installed."""
         self._library = broker_library("aio_pika", extra="rabbitmq")
+        self._errors = broker_library("aiormq.exceptions", extra="rabbitmq")
         self._url = url
         self._connection: Any = None
         self._channel: Any = None
@@ -41,10 +45,10 @@ class RabbitClient:
         Raises:
             StoreUnavailable: the broker did not answer, or refused.
         """
-        failures = (self._library.exceptions.AMQPError, self._library.exceptions.ChannelInvalidStateError)
         try:
             yield
-        except (*failures, OSError, TimeoutError) as error:
+        # aiormq says that a connection or channel has closed meanwhile with a bare RuntimeError.
+        except (self._errors.AMQPError, RuntimeError, OSError, TimeoutError) as error:
             raise StoreUnavailable(
                 f"RabbitMQ cannot serve us now ({error or type(error).__name__}); try again."
             ) from error
@@ -52,7 +56,7 @@ class RabbitClient:
     async def channel(self) -> Any:
         """The open channel, with publisher confirms."""
         async with self._opening:
-            if self._channel is None or self._channel.is_closed:
+            if self._channel is None or self._channel.is_closed or not self._connected():
                 self._channel = await self._new_channel()
                 self.epoch += 1
             return self._channel
@@ -77,7 +81,7 @@ class RabbitClient:
         channel = await self._new_channel()
         try:
             await channel.get_queue(queue, ensure=True)
-        except self._library.exceptions.ChannelNotFoundEntity:
+        except self._errors.ChannelNotFoundEntity:
             return False
         else:
             return True
@@ -90,17 +94,17 @@ class RabbitClient:
         await (await self.channel()).queue_delete(queue)
 
     async def take_turn(self, name: str) -> Any:
-        """A channel that excludes every other holder of the name, until it is closed or its process ends."""
-        waiting = None
-        while waiting is None:
-            connection = await self._library.connect(self._url, timeout=CONNECT_TIMEOUT_S)
-            try:
-                await (await connection.channel()).declare_queue(name, exclusive=True)
-                waiting = connection
-            except self._library.exceptions.ChannelLockedResource:
-                await connection.close()
-                await asyncio.sleep(0.1)
-        return waiting
+        """A connection that excludes every other holder of the name, until it is closed or its process ends."""
+        async with asyncio.timeout(TURN_TIMEOUT_S):
+            while True:
+                connection = await self._library.connect(self._url, timeout=CONNECT_TIMEOUT_S)
+                try:
+                    await (await connection.channel()).declare_queue(name, exclusive=True)
+                except self._errors.ChannelLockedResource:
+                    await connection.close()
+                    await asyncio.sleep(_TURN_POLL_S)
+                else:
+                    return connection
 
     async def send(
         self, exchange: str, routing_key: str, body: bytes, headers: Mapping[str, Any], *, message_id: str | None = None
@@ -152,8 +156,13 @@ class RabbitClient:
         if self._connection is not None:
             await self._connection.close()
 
+    def _connected(self) -> bool:
+        """Whether the connection still stands: a lost one is known to the transport only."""
+        transport = self._connection.transport if self._connection is not None else None
+        return transport is not None and not self._connection.is_closed and not transport.connection.is_closed
+
     async def _new_channel(self) -> Any:
-        if self._connection is None or self._connection.is_closed:
+        if not self._connected():
             self._connection = await self._library.connect(self._url, timeout=CONNECT_TIMEOUT_S)
         return await self._connection.channel(publisher_confirms=True)
 

@@ -134,27 +134,31 @@ def asyncapi() -> Schema:
             },
         },
         "components": {
-            "messages": {
-                "event": {
-                    "name": "event",
-                    "title": "Event",
-                    "description": f"Redis stream fields: {KEY_FIELD} = message key, {BODY_FIELD} = this JSON text, "
-                    f"{HEADERS_FIELD} = headers as a JSON object of text, {PUBLISHED_FIELD} = publish time in ms since "
-                    "1970; any further field is a header (seq = the event's sequence).",
-                    "payload": {
-                        "schemaFormat": "application/schema+json;version=draft-2020-12",
-                        "schema": {"$ref": "./event.schema.json"},
-                    },
-                },
-                "cloudEvent": {
-                    "name": "cloudEvent",
-                    "title": "Event as CloudEvents 1.0",
-                    "description": "How an event is told to systems outside.",
-                    "contentType": "application/cloudevents+json",
-                    "payload": {"$ref": "#/components/schemas/outsideEvent"},
-                },
-            },
+            "messages": _messages(),
             "schemas": {"cloudEvent": cloudevent_schema(), "outsideEvent": outside_event_schema()},
+        },
+    }
+
+
+def _messages() -> Schema:
+    return {
+        "event": {
+            "name": "event",
+            "title": "Event",
+            "description": f"Redis stream fields: {KEY_FIELD} = message key, {BODY_FIELD} = this JSON text, "
+            f"{HEADERS_FIELD} = headers as a JSON object of text, {PUBLISHED_FIELD} = publish time in ms since "
+            "1970; any further field is a header (seq = the event's sequence).",
+            "payload": {
+                "schemaFormat": "application/schema+json;version=draft-2020-12",
+                "schema": {"$ref": "./event.schema.json"},
+            },
+        },
+        "cloudEvent": {
+            "name": "cloudEvent",
+            "title": "Event as CloudEvents 1.0",
+            "description": "How an event is told to systems outside.",
+            "contentType": "application/cloudevents+json",
+            "payload": {"$ref": "#/components/schemas/outsideEvent"},
         },
     }
 

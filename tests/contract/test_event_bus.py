@@ -2,95 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TypeVar
-from uuid import uuid4
 
 import pytest
-from redis.asyncio import Redis
 
 from domain.errors import NotFound, StoreUnavailable
 from domain.ports import DeadLetter, Delivery, EventBus, Lag, Message
-from graph.runtime.bus_kafka import KafkaBus
-from graph.runtime.bus_marks import PublishMarks
-from graph.runtime.bus_memory import MemoryBus
 from graph.runtime.bus_messages import DELIVERY_CAP, Capability
-from graph.runtime.bus_rabbitmq import RabbitBus
-from graph.runtime.bus_redis import RedisBus
-from graph.runtime.connection import Batcher, connect
-from graph.runtime.keys import Keyspace
-from tests.support.brokers import KafkaCluster, RabbitServer
-from tests.support.servers import KINDS, MISSING, Servers
+from tests.contract.conftest import AnyBus
 
-EMBEDDED = "valkey-9"
-"""The Redis server beside brokers that keep their marks there."""
 PATIENCE_S = 20.0
 IDLE_MS = 20
 
 T = TypeVar("T")
-AnyBus = MemoryBus | RedisBus | KafkaBus | RabbitBus
-
-
-@pytest.fixture(scope="session")
-def kafka() -> Iterator[KafkaCluster]:
-    cluster = KafkaCluster()
-    yield cluster
-    cluster.close()
-
-
-@pytest.fixture(scope="session")
-def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
-    try:
-        server = RabbitServer(tmp_path_factory.mktemp("rabbitmq"))
-    except FileNotFoundError as error:
-        pytest.skip(str(error))
-    yield server
-    server.close()
-
-
-@pytest.fixture(params=["memory", *KINDS, "sharded", "kafka", "rabbitmq"])
-def kind(request: pytest.FixtureRequest, servers: Servers) -> str:
-    """The broker under test, started; P20: Redis of each kind, without any module."""
-    kind = str(request.param)
-    if kind in {"kafka", "rabbitmq"}:
-        request.getfixturevalue(kind)
-    if servers.url(kind if kind in KINDS else EMBEDDED) is None:
-        pytest.skip(MISSING[kind])
-    return kind
-
-
-@pytest.fixture
-async def client(kind: str, servers: Servers) -> AsyncIterator[Redis]:
-    """A Redis server with nothing in it: the one under test, else the embedded one."""
-    made = connect(servers.url(kind if kind in KINDS else EMBEDDED) or "")
-    await made.flushall()
-    yield made
-    await made.aclose()
-
-
-@pytest.fixture
-async def bus(kind: str, client: Redis, request: pytest.FixtureRequest) -> AsyncIterator[AnyBus]:
-    """A bus on a real broker, with topics nobody else uses."""
-    own = f"t{uuid4().hex[:12]}."
-    batcher = Batcher(client)
-    marks = PublishMarks(batcher, Keyspace())
-    made: AnyBus
-    match kind:
-        case "memory":
-            made = MemoryBus()
-        case "kafka":
-            cluster: KafkaCluster = request.getfixturevalue("kafka")
-            made = KafkaBus(cluster.bootstrap_servers, marks, prefix=own, session_timeout_ms=2000)
-        case "rabbitmq":
-            server: RabbitServer = request.getfixturevalue("rabbitmq")
-            made = RabbitBus(server.url, marks, prefix=own)
-        case _:
-            made = RedisBus(client, batcher, Keyspace(shards=3 if kind == "sharded" else 1))
-    port: EventBus = made
-    yield made
-    await port.close()
-    await batcher.aclose()
 
 
 def message(number: int, key: str = "order-1") -> Message:
@@ -477,3 +403,31 @@ async def test_an_unknown_acknowledgement_changes_nothing(bus: AnyBus) -> None:
             await bus.ack("journal", "audit", [unknown])
     await bus.ack("journal", "audit", [])
     assert (await bus.lag("journal", "audit")).pending == 1
+
+
+async def test_a_new_process_goes_on_where_the_last_one_stopped(bus: AnyBus, open_bus: Callable[[], AnyBus]) -> None:
+    """reliability/W03: what was acknowledged stays so; what was in hand comes again, counted as delivered before."""
+    await bus.subscribe("journal", "audit")
+    await publish(bus, 6)
+    got = await take(bus, 4)
+    await bus.ack("journal", "audit", [delivery.delivery_id for delivery in got[:2]])
+    await bus.close()
+    heir = open_bus()
+    await heir.subscribe("journal", "audit")
+    attempts: dict[str, int] = {}
+    deadline = monotonic() + PATIENCE_S
+    while len(attempts) < 4 and monotonic() < deadline:
+        again = await heir.claim("journal", "audit", "heir", idle_ms=100)
+        again += await heir.read("journal", "audit", "heir", count=4, block_ms=200)
+        for delivery in again:
+            attempts.setdefault(delivery.message.headers["n"], delivery.attempt)
+    assert attempts == {"2": 2, "3": 2, "4": 1, "5": 1}
+
+
+async def test_concurrent_declarations_of_a_group_are_one(bus: AnyBus, open_bus: Callable[[], AnyBus]) -> None:
+    """F19: several processes that start at once declare one group, and the past comes once."""
+    sent = await publish(bus, 20)
+    others = [open_bus() for _ in range(3)]
+    await asyncio.gather(*(each.subscribe("journal", "audit") for each in (bus, *others)))
+    assert bodies(await take(bus, 20, acked=True)) == [each.body for each in sent]
+    assert await bus.read("journal", "audit", "a", block_ms=100) == []
