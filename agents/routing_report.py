@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from agents.routing_blocks import HAZARD_BITS
 from agents.routing_offers import CONSTRAINTS, constraints_of
 from agents.routing_problem import Problem, Shipment, Solution, appraise, merged
 from domain.decision import Outcome, Reason, Verdict
@@ -160,6 +161,7 @@ def _parcel(number: int, shipment: Shipment, currency: str) -> Parcel:
         lines=lines,
         skus=content.units(),
         billable_g=offer.billable_g(content),
+        dangerous=tuple(goods for goods, bit in HAZARD_BITS.items() if content.hazards & bit),
         cost=Money(amount_minor=shipment.price_minor, currency=currency),
         arrives_p50=offer.arrives_p50,
         arrives_p80=offer.arrives_p80,

@@ -63,7 +63,7 @@ class BookLabel(Document):
     declared_value: Money
     collect: Money | None = None
     """Cash on delivery."""
-    dangerous: DangerousGoods = DangerousGoods.NONE
+    dangerous: tuple[DangerousGoods, ...] = ()
 
 
 class VoidLabel(Document):

@@ -63,6 +63,8 @@ class Parcel(Document):
     """Units per line id."""
     skus: dict[Sku, int]
     billable_g: int
+    dangerous: tuple[DangerousGoods, ...] = ()
+    """Classes the carrier must be told of."""
     cost: Money
     arrives_p50: AwareDatetime
     arrives_p80: AwareDatetime

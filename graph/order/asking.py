@@ -158,7 +158,7 @@ def decided(
     run: OrderRun, node: AgentNode, verdict: Verdict, clock: Clock, *, attempt: int, mode: Mode, took_ms: int
 ) -> Decision:
     """The verdict as a decision: with ids, versions, digest of the inputs, mode and time."""
-    seen = {name: d.decision_id for name, d in sorted(run.decisions.items())}
+    seen = run.decisions.ids()
     inputs = {"order": run.content_digest, "version": run.version, "seen": seen, "read": verdict.inputs}
     named = verdict.versions
     spec = SPECS.get((node.name, node.version))

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import structlog
 
+from agents.fraud_signals import activity_account, activity_keys
 from domain.errors import Conflict, MalformedPayload, MissingRate
 from domain.event import Event
 from domain.ids import EventId, stable_id
@@ -24,7 +25,6 @@ from graph.order.editing import edited
 from graph.order.run import OrderRun
 from graph.order.state import Resumption
 from graph.order.threads import OrderThreads
-from graph.order.velocity import activity_keys
 from graph.runtime import crash
 from graph.runtime.intake import Work
 from graph.runtime.orders import Arrival, OrderRecord, order_fields, thread_of
@@ -196,7 +196,7 @@ class OrderController:
             tenant=order.tenant,
             keys=activity_keys(order),
             order_id=order.order_id,
-            account=order.customer.customer_id or order.customer.email,
+            account=activity_account(order),
             at=order.placed_at,
         )
         crash.point("run.started")

@@ -15,6 +15,7 @@ from domain.intent import (
     UpdateOms,
 )
 from domain.inventory import HoldLine
+from domain.money import Money
 from domain.order import OrderState, PaymentMethod, PaymentState
 from domain.shipment import Parcel, RoutePlan
 from domain.values import Document
@@ -24,6 +25,7 @@ from graph.order.run import OrderRun
 
 STOCK_AGENT = "inventory_reservation"
 ROUTE_AGENT = "order_routing"
+METHOD_AGENT = "shipping_method"
 
 
 async def release(run: OrderRun, effects: Effects) -> str:
@@ -121,9 +123,23 @@ async def _hold(run: OrderRun, effects: Effects) -> Effect | None:
 
 
 def _plan(run: OrderRun) -> RoutePlan | None:
-    route: Decision | None = run.decisions.get(ROUTE_AGENT)
-    plan = None if route is None else route.facts.get("plan")
-    return None if plan is None else RoutePlan.model_validate(plan)
+    """The plan to carry out: the shipping method may have named other services for the same parcels."""
+    for agent in (METHOD_AGENT, ROUTE_AGENT):
+        decision: Decision | None = run.decisions.get(agent)
+        plan = None if decision is None else decision.facts.get("plan")
+        if plan is not None:
+            return RoutePlan.model_validate(plan)
+    return None
+
+
+def _declared(run: OrderRun, parcel: Parcel) -> Money:
+    """The parcel's share of what the order is worth, by the price of what is in it."""
+    prices = {line.line_id: line.unit_price.amount_minor for line in run.order.lines}
+    inside = sum(prices[line_id] * units for line_id, units in parcel.lines.items())
+    rest = sum(prices[line.line_id] * line.quantity_open for line in run.order.open_lines) - inside
+    if inside + rest <= 0:
+        return run.order.total_open
+    return run.order.total_open.allocate([inside, max(0, rest)])[0]
 
 
 async def _confirm(run: OrderRun, effects: Effects, hold: Effect, plan: RoutePlan) -> None:
@@ -160,7 +176,8 @@ async def _send(run: OrderRun, effects: Effects, parcel: Parcel, hold_key: Effec
         service=parcel.service,
         billable_g=parcel.billable_g,
         ship_to=order.ship_to,
-        declared_value=order.total_open,
+        declared_value=_declared(run, parcel),
+        dangerous=parcel.dangerous,
         collect=order.total_open if order.payment.method is PaymentMethod.COD and parcel.number == 1 else None,
     )
     booked = await _do(run, effects, EffectKind.BOOK_LABEL, label, part=part)

@@ -1,18 +1,17 @@
 """One run over one order: what every node is given as context, loaded once by the worker that holds the order."""
 
-from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 
-from domain.decision import Decision
 from domain.event import Event
 from domain.ids import EventId, OrderId, TenantId, ThreadId, stable_id
 from domain.order import Order
 from domain.ports import AgentCase
 from domain.values import Plain
 from graph.effects import Holder
+from graph.runtime.journal import Latest
 
 
 @dataclass(kw_only=True)
@@ -30,7 +29,7 @@ class OrderRun:
     topology_version: str
     exposure_usd: Decimal | None
     """The order's value in US dollars; None when there is no exchange rate."""
-    decisions: MutableMapping[str, Decision] = field(default_factory=dict)
+    decisions: Latest = field(default_factory=lambda: Latest({}))
     """The latest decision of each agent in this attempt group."""
     cancel_from_channel: bool = False
     """The sales channel cancelled by itself and need not be told."""

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import orjson
+
 from domain.decision import Decision
 from domain.errors import StaleFence
 from domain.event import Event
@@ -179,7 +181,7 @@ class Journal:
 class Latest(MutableMapping[str, Decision]):
     """Decisions by agent, kept as JSON until somebody looks."""
 
-    def __init__(self, raw: dict[str, str]) -> None:
+    def __init__(self, raw: Mapping[str, str]) -> None:
         """``raw`` is each agent's decision as JSON."""
         self._kept: dict[str, Decision | str] = dict(raw)
 
@@ -191,6 +193,13 @@ class Latest(MutableMapping[str, Decision]):
 
     def __setitem__(self, agent: str, decision: Decision) -> None:
         self._kept[agent] = decision
+
+    def ids(self) -> dict[str, str]:
+        """Agent to the id of its decision, without reading the rest."""
+        return {
+            agent: str(orjson.loads(kept)["decision_id"]) if isinstance(kept, str) else kept.decision_id
+            for agent, kept in sorted(self._kept.items())
+        }
 
     def __delitem__(self, agent: str) -> None:
         del self._kept[agent]

@@ -2,11 +2,10 @@
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2s
 
-from domain.catalogue import DangerousGoods
 from domain.effect import Effect, EffectKind
 from domain.errors import ConnectorRejected, NotFound, TooLate
 from domain.ids import EffectKey
@@ -22,7 +21,7 @@ class CarrierSystem(System):
     """One carrier behind ``CarrierPort``. It refuses what its lanes do not sell."""
 
     code: str
-    by_country: Mapping[str, tuple[Lane, ...]]
+    by_country: Mapping[str, tuple[Lane, ...]] = field(repr=False)
 
     handlers = {EffectKind.BOOK_LABEL: "_book", EffectKind.VOID_LABEL: "_void"}
 
@@ -105,8 +104,9 @@ class CarrierSystem(System):
             raise ConnectorRejected(f"the address of parcel {args.parcel} cannot be delivered to; complete it first")
         if not 0 < args.billable_g <= lane.steps[-1].up_to_g:
             raise ConnectorRejected(f"{wanted} carries 1 to {lane.steps[-1].up_to_g} g, not {args.billable_g} g")
-        if args.dangerous is not DangerousGoods.NONE and args.dangerous not in lane.accepts:
-            raise ConnectorRejected(f"{wanted} does not accept {args.dangerous.value}; choose a service that does")
+        refused = [goods.value for goods in args.dangerous if goods not in lane.accepts]
+        if refused:
+            raise ConnectorRejected(f"{wanted} does not accept {', '.join(refused)}; choose a service that does")
         if args.collect is not None and not lane.cod:
             raise ConnectorRejected(f"{wanted} does not collect cash on delivery; choose a service that does")
         if lane.max_value is not None and _in_usd_minor(args.declared_value) > lane.max_value.amount_minor:
@@ -133,11 +133,11 @@ class CarrierSystem(System):
 
 def lanes_by_country(lanes: Sequence[Lane], carrier: str) -> dict[str, tuple[Lane, ...]]:
     """One carrier's lanes by destination."""
-    countries = dict.fromkeys(lane.country for lane in lanes)
-    return {
-        country: tuple(lane for lane in lanes if (lane.country, lane.carrier) == (country, carrier))
-        for country in countries
-    }
+    found: dict[str, tuple[Lane, ...]] = {}
+    for lane in lanes:
+        if lane.carrier == carrier:
+            found[lane.country] = (*found.get(lane.country, ()), lane)
+    return found
 
 
 def _in_usd_minor(money: Money) -> int:
