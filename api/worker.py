@@ -22,6 +22,7 @@ from graph.runtime.bus_messages import DELIVERY_CAP
 from graph.runtime.intake import TOPIC as INTAKE
 from graph.runtime.journal import TOPIC as JOURNAL
 from graph.runtime.orders import happening, thread_of
+from graph.runtime.outbox import Outbox
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +60,8 @@ class Worker:
             self._box.relay.run(stop),
             *(self._guarded(f.group, self._follow(f, stop)) for f in self._box.followers),
         ]
+        if self._box.outbox is not None:
+            loops.append(self._guarded("outbox", self._publish(self._box.outbox, stop)))
         log.info("worker.started", owner=self._box.owner, graphs=self._box.threads.carried)
         await asyncio.gather(*loops)
         await self._settle()
@@ -73,6 +76,8 @@ class Worker:
         await bus.subscribe(JOURNAL, self._box.relay_group)
         for follower in self._box.followers:
             await bus.subscribe(JOURNAL, follower.group)
+        if self._box.outbox is not None:
+            await self._box.outbox.subscribe()
 
     async def _guarded(self, name: str, loop: Awaitable[None]) -> None:
         try:
@@ -141,6 +146,13 @@ class Worker:
             except StoreUnavailable as away:
                 log.warning("worker.store_away", why=str(away))
                 await _pause(stop, 1.0)
+
+    async def _publish(self, outbox: Outbox, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await outbox.step(block_ms=BLOCK_MS)
+            except StoreUnavailable:
+                await _pause(stop, 2.0)
 
     async def _together(self, follower: Follower, occasions: list[Delivery]) -> None:
         """Occasions of different orders at once, those of one order one after the other."""

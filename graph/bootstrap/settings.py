@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.errors import ConfigError
+from graph.runtime.leases import LEASE_MS
 
 ORDER_TOPOLOGY = Path(__file__).parents[1] / "order" / "order.yaml"
 
@@ -41,6 +42,8 @@ class Settings(BaseSettings):
     """Orders one worker process carries at a time."""
     claim_idle_ms: int = Field(default=60_000, ge=100)
     """Work a silent worker left is taken over after this."""
+    lease_ms: int = Field(default=LEASE_MS, ge=100)
+    """How long a silent worker keeps an order to itself; it should be shorter than ``claim_idle_ms``."""
     audit_max_lag_s: float = Field(default=60.0, gt=0)
     """Effects stop when the oldest unaudited event is older than this."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -29,12 +29,16 @@ from graph.order.state import OrderGraphState
 from graph.order.threads import OrderThreads, graph_version
 from graph.runtime.audit import AuditStore
 from graph.runtime.audit_guard import AuditGuard
+from graph.runtime.bus_kafka import KafkaBus
+from graph.runtime.bus_marks import PublishMarks
+from graph.runtime.bus_rabbitmq import RabbitBus
 from graph.runtime.bus_redis import RedisBus
 from graph.runtime.clock import Clock, SystemClock
 from graph.runtime.connection import Batcher, connect
 from graph.runtime.database import open_database, upgrade
 from graph.runtime.keys import Keyspace
 from graph.runtime.leases import Leadership
+from graph.runtime.outbox import Outbox
 from graph.runtime.relay import GROUP, AuditRelay
 from graph.runtime.server import EmbeddedServer
 from graph.runtime.store import Store
@@ -79,6 +83,8 @@ class Signalbox:
     engine: AsyncEngine
     audit: AuditStore
     relay: AuditRelay
+    outbox: Outbox | None
+    """Publishes the journal to Kafka or RabbitMQ, when one is configured."""
     relay_group: str
     """The relay's consumer group on the journal."""
     systems: Systems
@@ -128,7 +134,7 @@ async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Sig
     batcher = Batcher(redis)
     stack.push_async_callback(batcher.aclose)
     owner = f"{socket.gethostname()}:{os.getpid()}:{clock.new_id()[-6:]}"
-    store = Store.over(batcher, keys, clock, owner=owner)
+    store = Store.over(batcher, keys, clock, owner=owner, lease_ms=settings.lease_ms)
     bus = RedisBus(redis, batcher, keys)
     engine, audit = await _audit(settings, stack)
     systems, sandbox = await _systems(settings, stack)
@@ -143,6 +149,7 @@ async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Sig
     controller = OrderController(
         store, threads, effects, Arrivals(store.intake, systems.channels), rates, remembered=Memory(audit).ended
     )
+    leadership = Leadership(batcher, keys, "relay", owner, lease_ms=settings.lease_ms)
     return Signalbox(
         settings=settings,
         clock=clock,
@@ -153,7 +160,8 @@ async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Sig
         bus=bus,
         engine=engine,
         audit=audit,
-        relay=AuditRelay(bus, audit, consumer=owner, lead=Leadership(batcher, keys, "relay", owner).lead),
+        relay=AuditRelay(bus, audit, consumer=owner, lead=leadership.lead),
+        outbox=_outbox(settings, bus, batcher, keys, owner, stack),
         relay_group=GROUP,
         systems=systems,
         sandbox=sandbox,
@@ -165,6 +173,21 @@ async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Sig
         followers=tuple(Follower(node, agents[node.name], store, effects, rates) for node in workflow.tier_3),
         agents=agents,
     )
+
+
+def _outbox(
+    settings: Settings, bus: RedisBus, batcher: Batcher, keys: Keyspace, owner: str, stack: AsyncExitStack
+) -> Outbox | None:
+    if settings.bus == "redis":
+        return None
+    if settings.bus_url is None:
+        raise ConfigError(
+            f"SIGNALBOX_BUS is {settings.bus} and SIGNALBOX_BUS_URL is not set; name the broker's address"
+        )
+    marks, url = PublishMarks(batcher, keys), settings.bus_url.get_secret_value()
+    broker = KafkaBus(url, marks) if settings.bus == "kafka" else RabbitBus(url, marks)
+    stack.push_async_callback(broker.close)
+    return Outbox(bus, broker, consumer=owner, claim_idle_ms=settings.claim_idle_ms)
 
 
 async def _redis(settings: Settings, stack: AsyncExitStack) -> Redis:
