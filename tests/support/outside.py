@@ -1,13 +1,17 @@
 """The outside world for tests: effects with valid arguments, a settable clock, and apps served on a loopback port."""
 
-import asyncio
+import atexit
+import functools
+import itertools
+import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from domain.effect import Effect, EffectKind
 from domain.ids import EffectKey, Sku, TenantId
@@ -32,23 +36,58 @@ class SettableClock:
         self.now += timedelta(**parts)
 
 
+class Stage:
+    """One loopback server for the whole test session, in a thread of its own; each app has its own path prefix."""
+
+    def __init__(self) -> None:
+        self._apps: dict[str, ASGIApp] = {}
+        self._count = itertools.count(1)
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        config = uvicorn.Config(
+            self._dispatch,
+            interface="asgi3",
+            log_level="critical",
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)
+        self._thread.start()
+        atexit.register(self._stop)
+
+    def show(self, app: ASGIApp) -> str:
+        """Serve the app; gives its base address."""
+        prefix = f"/{next(self._count)}"
+        self._apps[prefix] = app
+        return self.address + prefix
+
+    def hide(self, url: str) -> None:
+        """Serve the app no longer."""
+        del self._apps[url.removeprefix(self.address)]
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        first, slash, rest = scope["path"][1:].partition("/")
+        inner = dict(scope, path=slash + rest, raw_path=(slash + rest).encode(), root_path="")
+        await self._apps[f"/{first}"](inner, receive, send)
+
+    def _stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(timeout=3)
+
+
+_stage = functools.cache(Stage)
+
+
 @asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[str]:
-    """The app on a free loopback port; gives the base address."""
-    config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    running = asyncio.create_task(server.serve())
-    try:
-        async with asyncio.timeout(10):
-            while not server.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
-                await asyncio.sleep(0.005)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        await running
+async def served(app: ASGIApp) -> AsyncIterator[str]:
+    """The app on a loopback port, reached through real sockets; gives its base address."""
+    stage = _stage()
+    url = stage.show(app)
+    yield url
+    stage.hide(url)
 
 
 def effect(kind: EffectKind, args: dict[str, Any], *, order: str = "o-1", part: str = "") -> Effect:

@@ -15,7 +15,11 @@ def checked_base_url(url: str) -> str:
     Raises:
         ConfigError: the address may not be used; the message says why.
     """
-    parts = urlsplit(url.strip())
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError as error:
+        raise ConfigError(f"the connector address is not an address ({error}); write scheme, host and port") from None
     shown = f"connector address {parts.scheme}://{parts.hostname or ''}"
     if parts.scheme not in ("http", "https"):
         raise ConfigError(f"{shown}: only http and https are allowed")
@@ -25,10 +29,6 @@ def checked_base_url(url: str) -> str:
         raise ConfigError(f"{shown}: credentials do not belong into the address; set the token instead")
     if parts.query or parts.fragment or any(ord(sign) <= 32 or sign == "\\" for sign in url.strip()):
         raise ConfigError(f"{shown}: only scheme, host, port and path are allowed")
-    try:
-        port = parts.port
-    except ValueError:
-        raise ConfigError(f"{shown}: the port is not a number up to 65535") from None
     _check_host(parts.hostname, shown)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{parts.path.rstrip('/')}"
@@ -44,6 +44,8 @@ def _check_host(host: str, shown: str) -> None:
             raise ConfigError(f"{shown}: write the IP address in full, or use a name") from None
         return
     mapped = getattr(address, "ipv4_mapped", None) or address
+    if mapped.is_loopback:
+        return
     if mapped.is_link_local or mapped.is_multicast or mapped.is_unspecified or mapped.is_reserved:
         raise ConfigError(f"{shown}: link-local, multicast and reserved addresses are not allowed")
 

@@ -7,10 +7,12 @@ are counted by the caller.
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any, NoReturn, TypeVar
 
 import httpx2
@@ -79,7 +81,6 @@ class HttpClient:
         *,
         timeout_s: float = 2.0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         """A client for ``base_url``; ``timeout_s`` bounds each call in total, repetitions included.
 
@@ -94,8 +95,8 @@ class HttpClient:
             timeout=httpx2.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s)),
             limits=httpx2.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=4.0),
             follow_redirects=False,
+            verify=_trust(),
             trust_env=False,
-            transport=transport,
         )
 
     async def close(self) -> None:
@@ -170,6 +171,12 @@ class HttpClient:
             return max(0.0, (parsedate_to_datetime(value) - self._clock()).total_seconds())
         except (ValueError, TypeError):
             return None
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """The machine's certificate authorities, read once."""
+    return ssl.create_default_context()
 
 
 async def _bounded_body(response: httpx2.Response) -> bytes:

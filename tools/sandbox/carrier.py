@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import ROUND_CEILING
 from hashlib import blake2s
 
 from domain.effect import Effect, EffectKind
@@ -145,7 +146,7 @@ def _in_usd_minor(money: Money) -> int:
     if money.currency == "USD":
         return money.amount_minor
     rate = FIXTURE_RATES.get(money.currency)
-    return 2**63 if rate is None else int(-(-money.decimal * 100 // rate))
+    return 2**63 if rate is None else int((money.decimal * 100 / rate).to_integral_value(ROUND_CEILING))
 
 
 def _tracking_number(code: str, effect: Effect) -> str:

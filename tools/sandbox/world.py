@@ -5,7 +5,7 @@ fixtures, not market data.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from random import Random
@@ -43,11 +43,11 @@ class World:
     """Everything that never changes while the sandbox runs."""
 
     seed: int
-    warehouses: tuple[Warehouse, ...]
-    lanes: tuple[Lane, ...]
-    products: Mapping[Sku, Product]
-    opening: tuple[OpeningStock, ...]
-    customers: Mapping[str, CustomerHistory]
+    warehouses: tuple[Warehouse, ...] = field(repr=False)
+    lanes: tuple[Lane, ...] = field(repr=False)
+    products: Mapping[Sku, Product] = field(repr=False)
+    opening: tuple[OpeningStock, ...] = field(repr=False)
+    customers: Mapping[str, CustomerHistory] = field(repr=False)
 
     @property
     def skus(self) -> tuple[Sku, ...]:
