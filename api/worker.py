@@ -5,8 +5,9 @@ letter with the reason. Stopping finishes what is in hand.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import suppress
+from typing import Any
 
 import structlog
 
@@ -20,6 +21,7 @@ from graph.runtime import crash
 from graph.runtime.atomics import UNFENCED
 from graph.runtime.bus_messages import DELIVERY_CAP
 from graph.runtime.intake import TOPIC as INTAKE
+from graph.runtime.journal import OCCASIONS
 from graph.runtime.journal import TOPIC as JOURNAL
 from graph.runtime.orders import happening, thread_of
 from graph.runtime.outbox import Outbox
@@ -31,6 +33,8 @@ BLOCK_MS = 500
 """How long a read waits; also how long a stop may take to be noticed."""
 FINISH_S = 15.0
 """What is in hand gets this long after a stop before it is asked to pause at its next step."""
+PAUSE_S = 3.0
+"""What was asked to pause gets this long to reach its next step."""
 HOUSEKEEPING_S = 5.0
 
 Handler = Callable[[Delivery], Awaitable[None]]
@@ -43,6 +47,7 @@ class Worker:
         """``box`` is the running system."""
         self._box = box
         self._in_hand: set[asyncio.Task[None]] = set()
+        self._ids: set[str] = set()
         self.handled = 0
         """Units of intake work finished by this worker."""
 
@@ -54,8 +59,7 @@ class Worker:
         """
         await self.subscribe()
         loops = [
-            self._guarded("intake", self._intake(stop)),
-            self._guarded("claims", self._claims(stop)),
+            self._orders(stop),
             self._guarded("housekeeping", self._housekeeping(stop)),
             self._box.relay.run(stop),
             *(self._guarded(f.group, self._follow(f, stop)) for f in self._box.followers),
@@ -64,7 +68,6 @@ class Worker:
             loops.append(self._guarded("outbox", self._publish(self._box.outbox, stop)))
         log.info("worker.started", owner=self._box.owner, graphs=self._box.threads.carried)
         await asyncio.gather(*loops)
-        await self._settle()
         with suppress(Transient):
             await self._box.relay.drain()
         log.info("worker.stopped", owner=self._box.owner, handled=self.handled)
@@ -75,9 +78,17 @@ class Worker:
         await bus.subscribe(INTAKE, CONTROLLER)
         await bus.subscribe(JOURNAL, self._box.relay_group)
         for follower in self._box.followers:
-            await bus.subscribe(JOURNAL, follower.group)
+            await bus.subscribe(OCCASIONS, follower.group)
         if self._box.outbox is not None:
             await self._box.outbox.subscribe()
+
+    async def _orders(self, stop: asyncio.Event) -> None:
+        """Carry orders; while the workflow is switched off their work stays on its topic, kept and in order."""
+        if self._box.workflow.enabled:
+            await asyncio.gather(
+                self._guarded("intake", self._intake(stop)), self._guarded("claims", self._claims(stop))
+            )
+            await self._settle()
 
     async def _guarded(self, name: str, loop: Awaitable[None]) -> None:
         try:
@@ -120,12 +131,18 @@ class Worker:
             await _pause(stop, idle_ms / 2000)
 
     def _take(self, delivery: Delivery) -> None:
+        if delivery.delivery_id in self._ids:
+            return  # slow, and still in hand here
+        self._ids.add(delivery.delivery_id)
         task = asyncio.get_running_loop().create_task(self._work(delivery))
         self._in_hand.add(task)
         task.add_done_callback(self._in_hand.discard)
 
     async def _work(self, delivery: Delivery) -> None:
-        await self._attempt(INTAKE, CONTROLLER, delivery, self._box.controller.handle, self._give_up)
+        try:
+            await self._attempt(INTAKE, CONTROLLER, delivery, self._box.controller.handle, self._give_up)
+        finally:
+            self._ids.discard(delivery.delivery_id)
 
     async def _follow(self, follower: Follower, stop: asyncio.Event) -> None:
         bus, owner = self._box.bus, self._box.owner
@@ -135,14 +152,15 @@ class Worker:
             try:
                 now = asyncio.get_running_loop().time()
                 if now - claimed_at > idle_ms / 2000:
-                    found = await bus.claim(JOURNAL, follower.group, owner, idle_ms=idle_ms, count=64)
+                    found = await bus.claim(OCCASIONS, follower.group, owner, idle_ms=idle_ms, count=64)
                     claimed_at = now
                 else:
-                    found = await bus.read(JOURNAL, follower.group, owner, count=64, block_ms=BLOCK_MS)
+                    found = await bus.read(OCCASIONS, follower.group, owner, count=64, block_ms=BLOCK_MS)
                 passing = [d.delivery_id for d in found if not follower.concerns(d)]
                 if passing:
-                    await bus.ack(JOURNAL, follower.group, passing)
-                await self._together(follower, [d for d in found if follower.concerns(d)])
+                    await bus.ack(OCCASIONS, follower.group, passing)
+                occasions = [d for d in found if follower.concerns(d)]
+                await _until_stopped(self._together(follower, occasions), stop, grace_s=FINISH_S)
             except StoreUnavailable as away:
                 log.warning("worker.store_away", why=str(away))
                 await _pause(stop, 1.0)
@@ -162,7 +180,7 @@ class Worker:
 
         async def in_turn(deliveries: list[Delivery]) -> None:
             for delivery in deliveries:
-                await self._attempt(JOURNAL, follower.group, delivery, follower.handle, _nothing)
+                await self._attempt(OCCASIONS, follower.group, delivery, follower.handle, _nothing)
 
         await asyncio.gather(*(in_turn(deliveries) for deliveries in by_order.values()))
 
@@ -225,8 +243,10 @@ class Worker:
         headers, store = delivery.message.headers, self._box.store
         order_id = headers.get("order_id", "")
         record = await store.orders.at(thread_of(headers.get("tenant", ""), order_id)) if order_id else None
-        if record is None or record.progress not in {OrderProgress.ACCEPTED, OrderProgress.RUNNING}:
+        if record is None or record.progress.terminal or record.progress is OrderProgress.DEAD_LETTER:
             return
+        if record.progress is OrderProgress.IN_REVIEW and headers.get("review") != record.review_id:
+            return  # its question is still open
         now = store.clock.now()
         event = happening(record, "order.dead_lettered", {"reason": reason, "attempt": delivery.attempt}, at=now)
         fields = {"progress": OrderProgress.DEAD_LETTER.value, "detail": reason[:500], "changed_at": now.isoformat()}
@@ -236,10 +256,11 @@ class Worker:
     async def _housekeeping(self, stop: asyncio.Event) -> None:
         bus, metrics = self._box.bus, self._box.store.metrics
         groups = [(INTAKE, CONTROLLER), (JOURNAL, self._box.relay_group)]
-        groups += [(JOURNAL, follower.group) for follower in self._box.followers]
+        groups += [(OCCASIONS, follower.group) for follower in self._box.followers]
         while not stop.is_set():
             with suppress(StoreUnavailable):
                 await bus.trim(INTAKE)
+                await bus.trim(OCCASIONS)
                 for topic, group in groups:
                     lag = await bus.lag(topic, group)
                     metrics.queue.labels(topic, group).set(lag.undelivered + lag.pending)
@@ -252,7 +273,30 @@ class Worker:
             await asyncio.wait(self._in_hand, timeout=FINISH_S)
         self._box.threads.drain()
         if self._in_hand:
-            await asyncio.wait(self._in_hand, timeout=3.0)
+            await asyncio.wait(self._in_hand, timeout=PAUSE_S)
+        await _cancelled(self._in_hand)
+
+
+async def _until_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event, *, grace_s: float) -> None:
+    """Do the work; once ``stop`` is set it has ``grace_s`` left."""
+    task = asyncio.get_running_loop().create_task(work)
+    stopping = asyncio.get_running_loop().create_task(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            await asyncio.wait({task}, timeout=grace_s)
+    finally:
+        await _cancelled({task, stopping})
+    if not task.cancelled():
+        task.result()
+
+
+async def _cancelled(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """End tasks; what they had in hand is delivered again."""
+    left = [task for task in tasks if not task.done()]
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 async def _nothing(_delivery: Delivery, _reason: str) -> None:

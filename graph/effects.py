@@ -5,6 +5,7 @@ before it is repeated; a refusal is settled as such.
 """
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -92,6 +93,7 @@ class Effects:
         self._ledger = ledger
         self._clock = clock
         self._audit_keeps_up = audit_keeps_up
+        self._backoff_s = backoff_s
         self._wait = wait_random_exponential(multiplier=backoff_s, max=BACKOFF_MAX_S)
 
     async def apply(
@@ -129,8 +131,12 @@ class Effects:
         crash.point("effect.recorded")
         return settled.receipt or receipt
 
-    async def undo_all(self, holder: Holder, *, reason: str, decision_id: str) -> list[Receipt]:
+    async def undo_all(
+        self, holder: Holder, *, reason: str, decision_id: str, spare: frozenset[EffectKind] = frozenset()
+    ) -> list[Receipt]:
         """Compensate everything that was done for the order, last effect first, each once.
+
+        Kinds in ``spare`` need no compensation: the other system has already done it by itself.
 
         Raises:
             TooLate: the goods have left; what was undone before stays undone.
@@ -138,11 +144,19 @@ class Effects:
         """
         receipts = []
         for record in reversed(await self._ledger.records(holder.thread)):
+            if record.kind in spare:
+                continue
             done = await self._settled(holder, record)
             undo = done and self._undo(holder, done, reason=reason, decision_id=decision_id)
             if undo:
                 receipts.append(await self.apply(holder, undo, heed_cancel=False, undoing=True))
         return receipts
+
+    async def has_begun(self, holder: Holder, kind: EffectKind) -> bool:
+        """Whether an effect of this kind was begun for the order and has not been undone."""
+        records = await self._ledger.records(holder.thread)
+        undone = {record.key for record in records}
+        return any(r.kind is kind and undo_key(r.key) not in undone for r in records)
 
     async def gone(self, holder: Holder) -> list[str]:
         """Labels of the order whose parcels a carrier has scanned."""
@@ -169,7 +183,7 @@ class Effects:
         )
         receipt = await self._look_up(probe)
         if receipt is None:
-            await self._ledger.forget(holder.thread, record.key)
+            await self._ledger.forget(holder.thread, record.key, token=holder.token)
             return None
         event = self._event(holder, probe, "order.effect.applied", {"reference": receipt.reference, "found": True})
         return await self._ledger.settle(holder.thread, record, receipt, event)
@@ -191,30 +205,34 @@ class Effects:
         )
 
     async def _call(self, effect: Effect, *, look_first: bool) -> Receipt:
+        """One call, and on a passing failure the rest of the attempts, each after looking the key up."""
         port = self._outside.effect_port(effect.kind, effect.args)
-        look = look_first
+        if not look_first:
+            try:
+                return await self._once(port, effect)
+            except Transient as failed:
+                log.info("effect.again", kind=effect.kind.value, order=effect.entity_id, why=str(failed))
+                await asyncio.sleep(self._first_pause(failed))
         attempts = AsyncRetrying(
-            stop=stop_after_attempt(ATTEMPTS),
+            stop=stop_after_attempt(ATTEMPTS if look_first else ATTEMPTS - 1),
             wait=self._pause,
             retry=retry_if_exception_type(Transient),
             reraise=True,
         )
         async for attempt in attempts:
             with attempt:
-                if look:
-                    found = await self._look_up(effect)
-                    if found is not None:
-                        return found
-                look = True
-                try:
-                    async with asyncio.timeout(DEADLINE_S):
-                        receipt = await port.apply(effect)
-                except TimeoutError:
-                    raise Ambiguous(f"{effect.kind} got no answer within {DEADLINE_S:.0f} s") from None
-                if receipt.key != effect.key or receipt.kind != effect.kind:
-                    raise Ambiguous(f"{effect.kind} was answered with another effect's receipt ({receipt.key})")
-                return receipt
+                return await self._look_up(effect) or await self._once(port, effect)
         raise AssertionError("unreachable: the last attempt raises")
+
+    async def _once(self, port: EffectPort, effect: Effect) -> Receipt:
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                receipt = await port.apply(effect)
+        except TimeoutError:
+            raise Ambiguous(f"{effect.kind} got no answer within {DEADLINE_S:.0f} s") from None
+        if receipt.key != effect.key or receipt.kind != effect.kind:
+            raise Ambiguous(f"{effect.kind} was answered with another effect's receipt ({receipt.key})")
+        return receipt
 
     async def _look_up(self, effect: Effect) -> Receipt | None:
         port = self._outside.effect_port(effect.kind, effect.args)
@@ -223,6 +241,9 @@ class Effects:
                 return await port.lookup(effect)
         except TimeoutError:
             raise Ambiguous(f"looking up {effect.kind} got no answer within {DEADLINE_S:.0f} s") from None
+
+    def _first_pause(self, failed: Transient) -> float:
+        return min(BACKOFF_MAX_S, max(failed.retry_after_s or 0.0, random.uniform(0, self._backoff_s)))  # noqa: S311
 
     def _pause(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

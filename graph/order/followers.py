@@ -1,6 +1,6 @@
 """Tier 3: agents that follow the event stream. They never hold an order up, and none of their work is lost.
 
-Each agent is a consumer group of its own on the journal; what it proposes goes through the effect ledger like any effect.
+Each agent is a consumer group of its own on the occasions topic; what it proposes goes through the effect ledger like any effect.
 """
 
 import structlog
@@ -31,7 +31,7 @@ ONCE_PER_ORDER = frozenset({EffectKind.POST_LOYALTY, EffectKind.REVERSE_LOYALTY}
 
 
 class Follower:
-    """One tier-3 agent and its place in the journal."""
+    """One tier-3 agent and its place in the event stream."""
 
     def __init__(self, node: AgentNode, agent: Agent, store: Store, effects: Effects, rates: Rates) -> None:
         """``node`` is the agent's entry in the topology."""
@@ -43,7 +43,7 @@ class Follower:
 
     @property
     def group(self) -> str:
-        """The consumer group on the journal."""
+        """The consumer group on the occasions topic."""
         return f"tier3.{self._node.name}"
 
     def concerns(self, delivery: Delivery) -> bool:
@@ -66,6 +66,10 @@ class Follower:
         record = await self._store.orders.at(ThreadId(delivery.message.key))
         if record is None or record.order is None:
             log.info("follower.order_unknown", agent=self._node.name, order=event.entity_id)
+            return
+        if record.progress.terminal and record.progress is not progress:
+            # Overtaken while it waited: points for an order cancelled since would never be taken back.
+            log.info("follower.overtaken", agent=self._node.name, order=event.entity_id, by=record.progress)
             return
         run = await self._run(record, int(event.result.get("attempt_group", record.attempt_group)))
         decision = await self._decide(run, progress, event)

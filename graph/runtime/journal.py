@@ -19,6 +19,8 @@ from graph.runtime.keys import Keyspace
 from graph.runtime.scripts import Script
 
 TOPIC = "journal"
+OCCASIONS = "occasions"
+"""Where an entity got to, published with the journal: what tier 3 follows, without reading everything else."""
 
 _RECORD = Script(
     PRELUDE
@@ -38,7 +40,7 @@ return {'won', tostring(seq)}
 _ADVANCE = Script(
     PRELUDE
     + """
-local doc, state, fence, stream, index, effects, order = unpack(KEYS)
+local doc, state, fence, stream, index, effects, order, occasions = unpack(KEYS)
 local token, thread, now, member, fields, pin = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 if not fresh(fence, token) then return {'stale', redis.call('GET', fence)} end
 local at = 7
@@ -48,7 +50,10 @@ for _ = 1, fields do
 end
 if pin == '1' then redis.call('HSET', doc, 'pinned', '1') elseif pin == '0' then redis.call('HDEL', doc, 'pinned') end
 while at < #ARGV do
-  publish(doc, stream, thread, now, ARGV[at], ARGV[at + 1])
+  local seq = publish(doc, stream, thread, now, ARGV[at], ARGV[at + 1])
+  if string.find(ARGV[at], '.progress.', 1, true) then
+    redis.call('XADD', occasions, '*', 'k', thread, 'b', ARGV[at + 1], 'ts', now, 't', ARGV[at], 'seq', seq)
+  end
   at = at + 2
 end
 if member ~= '' then redis.call('ZADD', index, now, member) end
@@ -150,6 +155,7 @@ class Journal:
             index,
             keys.effects,
             keys.effects_order,
+            self._keys.stream(OCCASIONS, self._keys.shard_of(thread)),
         ]
         status, _ = await self._redis.script(_ADVANCE, touched, args)
         if text(status) != "ok":
