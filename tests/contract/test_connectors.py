@@ -19,6 +19,10 @@ from tools.sandbox import Fault, FaultMode, Sandbox
 from tools.sandbox.http import create_app
 
 TIMEOUT_S = 0.25
+"""Deadline of the hasty client, which meets the faults that never answer."""
+SILENCE_S = 5.0
+"""How long those faults say nothing: an answer well before this was the deadline's doing."""
+SILENT = {FaultMode.TIMEOUT, FaultMode.DRIP}
 SKU = Sku("SB-00001")
 ORDER_TEXT = '{"order_sn": "2404A", "item_list": []}'
 UNANSWERED = [mode for mode in FaultMode if mode not in {FaultMode.DELAY, FaultMode.STALE}]
@@ -43,6 +47,7 @@ class Served:
     url: str
     near: Systems
     far: Systems
+    hasty: Systems
 
 
 @pytest.fixture
@@ -52,9 +57,10 @@ async def world(tmp_path: Path) -> AsyncIterator[Served]:
         await sandbox.channels.put_platform_order("shopee", "2404A", ORDER_TEXT)
         await sandbox.channels.put_platform_order("shopify", "42", '{"id": 42.10}')
         async with served(create_app(sandbox, TOKEN)) as url:
-            far = Systems.over_http(url, TOKEN, timeout_s=TIMEOUT_S)
-            yield Served(sandbox, url, Systems.in_process(sandbox), far)
+            far, hasty = Systems.over_http(url, TOKEN, timeout_s=10), Systems.over_http(url, TOKEN, timeout_s=TIMEOUT_S)
+            yield Served(sandbox, url, Systems.in_process(sandbox), far, hasty)
             await far.aclose()
+            await hasty.aclose()
 
 
 def reads(systems: Systems) -> dict[tuple[str, str], Callable[[], Awaitable[object]]]:
@@ -104,18 +110,20 @@ async def test_platform_orders_come_in_the_platform_s_own_shape(world: Served) -
                 await systems.channels.fetch_platform_order(channel, "1", "unknown")
 
 
-async def meet(systems: Systems, world: Served, wanted: Effect, mode: FaultMode) -> None:
+async def meet(world: Served, wanted: Effect, mode: FaultMode, *, near: bool) -> None:
     """One effect meets one fault: the right error in time, an honest lookup, then one receipt."""
-    fault = Fault(call=wanted.kind.value, mode=mode, times=1, seconds=TIMEOUT_S * 1.5, retry_after_s=7)
-    await world.sandbox.faults.set(fault)
+    faulty = world.near if near else world.hasty if mode in SILENT else world.far
+    seconds = 0.05 if near else SILENCE_S
+    await world.sandbox.faults.set(Fault(call=wanted.kind.value, mode=mode, times=1, seconds=seconds, retry_after_s=7))
     started = asyncio.get_running_loop().time()
     with pytest.raises(ConnectorUnavailable if mode in REFUSED_FOR_NOW else Ambiguous) as failed:
-        await apply(systems, wanted)
-    assert asyncio.get_running_loop().time() - started <= TIMEOUT_S * 1.5 + 0.5
+        await apply(faulty, wanted)
+    assert asyncio.get_running_loop().time() - started < SILENCE_S - 1
     assert failed.value.retry_after_s == (7 if mode in REFUSED_FOR_NOW else None)
-    found = await lookup(systems, wanted)
+    clean = world.near if near else world.far
+    found = await lookup(clean, wanted)
     assert (found is not None) == (not mode.before)
-    receipt = await apply(systems, wanted)
+    receipt = await apply(clean, wanted)
     assert found in (None, receipt)
 
 
@@ -123,9 +131,9 @@ async def meet(systems: Systems, world: Served, wanted: Effect, mode: FaultMode)
 async def test_effects_meet_every_fault(world: Served, mode: FaultMode) -> None:
     """O01, O02: each fault at each system, in process and over HTTP: the right error, in time; then the effect exists once."""
     far = [one for one in story(SKU) if one.kind in ONE_PER_SYSTEM]
-    await asyncio.gather(*(meet(world.far, world, one, mode) for one in far))
+    await asyncio.gather(*(meet(world, one, mode, near=False) for one in far))
     near = [release(far[0]), *(one for one in story(SKU) if one.kind in TAKEN_BACK)]
-    await asyncio.gather(*(meet(world.near, world, one, mode) for one in near))
+    await asyncio.gather(*(meet(world, one, mode, near=True) for one in near))
     keys = [entry.key for entry in await world.sandbox.applied()]
     assert sorted(keys) == sorted(one.key for one in (*far, *near))
 
@@ -133,25 +141,29 @@ async def test_effects_meet_every_fault(world: Served, mode: FaultMode) -> None:
 @pytest.mark.parametrize("mode", UNANSWERED)
 async def test_reads_meet_every_fault(world: Served, mode: FaultMode) -> None:
     """O01: each fault at each read: a transient error within the deadline, never a wrong answer."""
-    await world.sandbox.faults.set(Fault(mode=mode, seconds=TIMEOUT_S * 1.5))
-    started = asyncio.get_running_loop().time()
-    calls = [*reads(world.far).values(), *reads(world.near).values()]
-    results = await asyncio.gather(*(read() for read in calls), return_exceptions=True)
-    assert asyncio.get_running_loop().time() - started <= TIMEOUT_S * 1.5 + 0.5
-    assert [type(result) for result in results] == [ConnectorUnavailable] * len(calls)
-    await world.sandbox.faults.clear()
-    await asyncio.gather(*(read() for read in calls))
+    faulty = world.hasty if mode in SILENT else world.far
+    for systems, seconds in ((faulty, SILENCE_S), (world.near, 0.05)):
+        await world.sandbox.faults.set(Fault(mode=mode, seconds=seconds))
+        started = asyncio.get_running_loop().time()
+        calls = reads(systems).values()
+        results = await asyncio.gather(*(read() for read in calls), return_exceptions=True)
+        assert asyncio.get_running_loop().time() - started < SILENCE_S - 1
+        assert [type(result) for result in results] == [ConnectorUnavailable] * len(calls)
+        await world.sandbox.faults.clear()
+    await asyncio.gather(*(read() for systems in (world.far, world.near) for read in reads(systems).values()))
 
 
-async def test_lookups_meet_faults_without_guessing(world: Served) -> None:
+@pytest.mark.parametrize("mode", UNANSWERED)
+async def test_lookups_meet_faults_without_guessing(world: Served, mode: FaultMode) -> None:
     """O02: a lookup that cannot say never says 'not applied'."""
     done, never = story(SKU)[0], hold([line(SKU, "HKG")], order="never")
     await apply(world.far, done)
-    for mode in UNANSWERED:
-        await world.sandbox.faults.set(Fault(call="lookup", mode=mode, seconds=TIMEOUT_S * 1.5))
-        asked = [lookup(systems, one) for systems in (world.far, world.near) for one in (done, never)]
+    faulty = world.hasty if mode in SILENT else world.far
+    for systems, seconds in ((faulty, SILENCE_S), (world.near, 0.05)):
+        await world.sandbox.faults.set(Fault(call="lookup", mode=mode, seconds=seconds))
+        asked = [lookup(systems, one) for one in (done, never)]
         results = await asyncio.gather(*asked, return_exceptions=True)
-        assert all(isinstance(result, ConnectorUnavailable) for result in results), (mode, results)
+        assert all(isinstance(result, ConnectorUnavailable) for result in results), results
         await world.sandbox.faults.clear()
     assert await lookup(world.far, done) is not None
     assert await lookup(world.far, never) is None
@@ -159,7 +171,7 @@ async def test_lookups_meet_faults_without_guessing(world: Served) -> None:
 
 async def test_a_slow_answer_inside_the_deadline_is_fine(world: Served) -> None:
     """O01: a delay alone changes nothing."""
-    await world.sandbox.faults.set(Fault(mode=FaultMode.DELAY, seconds=TIMEOUT_S / 4, times=2))
+    await world.sandbox.faults.set(Fault(mode=FaultMode.DELAY, seconds=0.05, times=2))
     assert await world.far.wms.stock([SKU])
     assert await apply(world.far, story(SKU)[0])
     assert await world.sandbox.faults.active() == []
@@ -201,7 +213,7 @@ async def test_faults_are_set_and_read_over_http(world: Served) -> None:
 
 async def test_a_wrong_token_does_nothing_and_says_so(world: Served) -> None:
     """F64: a wrong token is for an operator to mend: not repeated, not taken for a refusal of the order."""
-    strangers = Systems.over_http(world.url, "wrong", timeout_s=TIMEOUT_S)
+    strangers = Systems.over_http(world.url, "wrong")
     with pytest.raises(Misdirected, match="token"):
         await strangers.wms.stock([SKU])
     with pytest.raises(Misdirected, match="token"):

@@ -188,7 +188,7 @@ async def meridian(sandbox: Sandbox) -> AsyncIterator[Carrier]:
     offer = sandbox.carriers["kite"].by_country["HK"][0]
     api = MeridianApi(offer.model_copy(update={"service": ServiceId("meridian:day"), "carrier": "meridian"}))
     async with served(api.app) as url:
-        client = HttpClient(url, "secret", timeout_s=2)
+        client = HttpClient(url, "secret", timeout_s=10)
         yield Meridian(MeridianCarrier(client), api)
         await client.close()
 
@@ -203,7 +203,7 @@ async def carrier(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
                 yield found
         else:
             async with served(create_app(sandbox, TOKEN)) as url:
-                systems = Systems.over_http(url, TOKEN)
+                systems = Systems.over_http(url, TOKEN, timeout_s=10)
                 yield SandboxCarrier(systems.carriers["kite"], sandbox)
                 await systems.aclose()
 

@@ -39,7 +39,7 @@ class Script:
 
 
 @asynccontextmanager
-async def connected(script: Script, timeout_s: float = 2.0) -> AsyncIterator[Systems]:
+async def connected(script: Script, timeout_s: float = 5.0) -> AsyncIterator[Systems]:
     async with served(script.app) as url:
         systems = Systems.over_http(url, TOKEN, timeout_s=timeout_s)
         yield systems
@@ -99,7 +99,7 @@ async def test_a_wait_that_is_asked_for_is_honoured() -> None:
         started = asyncio.get_running_loop().time()
         with pytest.raises(ConnectorUnavailable) as failed:
             await systems.wms.stock([Sku("SB-00001")])
-        assert asyncio.get_running_loop().time() - started < 1
+        assert asyncio.get_running_loop().time() - started < 4
     assert (failed.value.retry_after_s, script.times) == (30, 1)
 
 

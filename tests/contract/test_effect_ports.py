@@ -60,7 +60,7 @@ async def opened(kind: str, path: Path) -> AsyncIterator[Outside]:
             yield Outside(Systems.in_process(sandbox), sandbox, clock)
             return
         async with served(create_app(sandbox, TOKEN)) as url:
-            systems = Systems.over_http(url, TOKEN, timeout_s=5)
+            systems = Systems.over_http(url, TOKEN, timeout_s=30)
             try:
                 yield Outside(systems, sandbox, clock)
             finally:
