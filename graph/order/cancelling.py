@@ -21,8 +21,8 @@ from graph.runtime.store import Store
 Load = Callable[[OrderRecord, int], Awaitable[OrderRun]]
 """Makes the run's context of a record and a fencing token."""
 
-
-_ENDED = {OrderProgress.CANCELLED, OrderProgress.CLOSED_EXTERNALLY}
+ENDED = frozenset({OrderProgress.CANCELLED, OrderProgress.CLOSED_EXTERNALLY})
+"""Where there is nothing left to cancel."""
 
 
 class Cancelling:
@@ -63,15 +63,17 @@ class Cancelling:
             self._store.metrics.reviewed("voided")
 
     async def _cancel(self, record: OrderRecord, token: int, load: Load, reason: str, *, from_channel: bool) -> None:
-        if record.progress in _ENDED:
+        if record.progress in ENDED:
             await self._write(record, token, record.progress, record.detail, "")
             return
-        await self.void_review(record, reason)
-        if record.order is not None:
+        if record.order is None:
+            await self.void_review(record, reason)
+        else:
             run = await load(record, token)
             run.cancel_from_channel = from_channel
             try:
                 await refuse_if_gone(run, self._effects)
+                await self.void_review(record, reason)
                 await take_back(run, self._effects, reason=reason)
             except TooLate as late:
                 await self._write(record, token, record.progress, str(late), "order.cancel.refused")

@@ -20,8 +20,10 @@ from domain.review import Review, ReviewAction, ReviewState
 from domain.values import Plain
 from graph.effects import Effects
 from graph.order.arrivals import Arrivals
-from graph.order.cancelling import Cancelling
+from graph.order.cancelling import ENDED, Cancelling
 from graph.order.editing import edited
+from graph.order.release import give_back, told_or_gone
+from graph.order.reviewing import RELEASE_STAGE
 from graph.order.run import OrderRun
 from graph.order.state import Resumption
 from graph.order.threads import OrderThreads
@@ -123,22 +125,22 @@ class OrderController:
         arrival = held.record.arrival(order)
         if held.record.order is not None:
             held = await self._noted(held, order, arrival)
-        if arrival in {Arrival.FIRST, Arrival.NEWER} and order.state is OrderState.CANCELLED:
-            await self._cancelling.from_channel(held.record, held.token, order, self._run)
+        # What to do follows from what is stored, not from this delivery: the one that stored it may have been cut off.
+        record = held.record
+        known = record.order or order
+        if known.state is OrderState.CANCELLED and record.progress not in ENDED:
+            await self._cancelling.from_channel(record, held.token, known, self._run)
             return
-        match held.record.progress:
-            case OrderProgress.ACCEPTED | OrderProgress.DEAD_LETTER if held.record.order is None:
+        match record.progress:
+            case OrderProgress.ACCEPTED | OrderProgress.DEAD_LETTER if record.order is None:
                 await self._begin(held, order)
-            case OrderProgress.ACCEPTED | OrderProgress.RUNNING | OrderProgress.DEAD_LETTER:
+            case OrderProgress.BACKORDERED if record.changed:
+                await self._begin(held, known)
+            case progress if not progress.terminal:
                 await self._go_on(held)
-            case OrderProgress.IN_REVIEW if arrival is Arrival.NEWER:
-                await self._recheck(held, f"the order changed at {order.updated_at.isoformat()}")
-            case OrderProgress.IN_REVIEW:
-                await self._go_on(held)
-            case OrderProgress.BACKORDERED if arrival is Arrival.NEWER:
-                await self._begin(held, order)
-            case _:
-                log.info("order.after_the_end", order=order.order_id, progress=held.record.progress, arrival=arrival)
+            case progress:
+                log.info("order.after_the_end", order=order.order_id, progress=progress, arrival=arrival)
+                await self._threads.discard(record.thread)
 
     async def _noted(self, held: Held, order: Order, arrival: Arrival) -> Held:
         """Keep the version in history, and in the document when it is newer."""
@@ -157,6 +159,8 @@ class OrderController:
         }
         event = _event(order, kind, facts, held.record.correlation_id, self._store, order.payload_ref)
         fields = order_fields(order, version=version) if applied else {}
+        if arrival is Arrival.NEWER:
+            fields["content_version"] = str(version)
         await self._store.journal.advance(held.record.thread, fields, [event], token=held.token, at=now)
         record = await self._store.orders.at(held.record.thread)
         return Held(record=record or held.record, token=held.token)
@@ -174,6 +178,9 @@ class OrderController:
             "graph_version": self._threads.current,
             "changed_at": now.isoformat(),
             "detail": f"{order.channel} shows it {order.state}" if closed else "",
+            "judged_version": str(version),
+            "review": "",
+            "recheck": "",
         }
         facts: dict[str, Plain] = {
             "version": version,
@@ -187,7 +194,14 @@ class OrderController:
         kind = f"order.progress.{progress.value}"
         event = _event(order, kind, facts, record.correlation_id, self._store, str(group))
         await self._store.journal.advance(
-            record.thread, fields, [event], token=held.token, at=now, tenant=order.tenant, entity_id=order.order_id
+            record.thread,
+            fields,
+            [event],
+            token=held.token,
+            at=now,
+            tenant=order.tenant,
+            entity_id=order.order_id,
+            pin=False,
         )
         if closed:
             self._store.metrics.reached(progress)
@@ -204,8 +218,11 @@ class OrderController:
             record,
             order=order,
             version=version,
+            judged_version=version,
             attempt_group=group,
             progress=progress,
+            review_id="",
+            recheck="",
             graph_version=self._threads.current,
             cancel=await self._store.orders.cancel_request(record.thread),
         )
@@ -223,6 +240,8 @@ class OrderController:
         if not record.attempt_group or not record.graph_version:
             await self._begin(held, record.order)
             return
+        if record.changed and await self._taken_anew(held):
+            return
         run = await self._run(record, held.token)
         waiting = await self._threads.go_on(run, record.graph_version)
         now_at = await self._store.orders.at(record.thread) or record
@@ -230,6 +249,25 @@ class OrderController:
             answer = Resumption.model_validate_json(now_at.recheck)
             waiting = await self._threads.resume(run, record.graph_version, waiting, answer)
         await self._finish(run, waiting)
+
+    async def _taken_anew(self, held: Held) -> bool:
+        """Judge a changed order again, unless it is too late for that: it is being told shipped, or a parcel has left."""
+        record = held.record
+        if record.order is None:
+            return False
+        waiting = await self._threads.waiting(record.thread, record.graph_version)
+        if waiting and not record.order.state.left_our_hands:
+            await self._recheck(held, f"the order changed at {record.order.updated_at.isoformat()}")
+            return True
+        run = await self._run(record, held.token)
+        if await told_or_gone(run, self._effects):
+            return False
+        why = "the order changed meanwhile"
+        await self._cancelling.void_review(record, why)
+        await give_back(run, self._effects, reason=why)
+        await self._threads.discard(record.thread)
+        await self._begin(held, record.order)
+        return True
 
     async def _answered(self, headers: dict[str, str]) -> None:
         """Resume the order a decided review is about."""
@@ -241,8 +279,10 @@ class OrderController:
             held = Held(record=record, token=token)
             if record.review_id != headers["review"]:
                 log.info("review.already_resumed", order=headers["order_id"], review=headers["review"])
-                if record.progress is OrderProgress.RUNNING:
+                if not record.progress.terminal and not record.review_id:
                     await self._go_on(held)
+                elif record.progress.terminal:
+                    await self._threads.discard(thread)
                 return
             review = await self._store.reviews.find(headers["tenant"], headers["review"])
             if review.state is ReviewState.DECIDED and await self._waits(held, review):
@@ -274,7 +314,7 @@ class OrderController:
                 changed = edited(order, answer.edits, at=self._store.clock.now())
                 held = await self._noted(held, changed, Arrival.NEWER)
                 await self._recheck(held, f"edited by {said}", approved=approved)
-            case ReviewAction.APPROVE if review.stage == "release":
+            case ReviewAction.APPROVE if review.stage == RELEASE_STAGE:
                 await self._recheck(held, f"tried again on the word of {said}")
             case ReviewAction.APPROVE:
                 granted = Resumption(action="approve", detail=f"approved by {said}", approved=approved)
@@ -283,8 +323,12 @@ class OrderController:
                 await self._give(held, Resumption(action="reject", detail=f"rejected by {said}"))
 
     async def _recheck(self, held: Held, why: str, *, approved: list[str] | None = None) -> None:
-        """Void what was asked and let the agents judge the order again, in a new attempt group."""
+        """Void what was asked, free what was held, and let the agents judge the order again in a new attempt group.
+
+        The new group starts only when the rest is done, so that a crash on the way repeats all of it.
+        """
         record = held.record
+        await give_back(await self._run(record, held.token), self._effects, reason=why)
         await self._cancelling.void_review(record, why)
         answer = Resumption(action="recheck", detail=why, approved=approved or [])
         now = self._store.clock.now()
@@ -293,6 +337,7 @@ class OrderController:
             "progress": OrderProgress.RUNNING.value,
             "review": "",
             "recheck": answer.model_dump_json(),
+            "judged_version": str(record.version),
         }
         await self._store.journal.advance(record.thread, fields, [], token=held.token, at=now)
         fresh = await self._store.orders.at(record.thread) or record
@@ -306,6 +351,9 @@ class OrderController:
         if waiting is None:
             await self._finish(run, None)
             return
+        if held.record.progress is not OrderProgress.RUNNING:
+            fields = {"progress": OrderProgress.RUNNING.value}
+            await self._store.journal.advance(run.thread, fields, [], token=run.token, at=self._store.clock.now())
         crash.point("review.resumed")
         await self._finish(run, await self._threads.resume(run, version, waiting, answer))
 
@@ -313,7 +361,10 @@ class OrderController:
         thread = thread_of(headers["tenant"], headers["order_id"])
         async with self._store.leases.hold(thread) as token:
             record = await self._store.orders.at(thread)
-            if record is not None and record.cancel:
+            if record is None or not record.cancel:
+                return
+            # An order nobody has read yet finds the request when its own work begins.
+            if record.order is not None or record.progress is not OrderProgress.ACCEPTED:
                 await self._cancelling.requested(record, token, self._run)
 
     async def _again(self, headers: dict[str, str]) -> None:
@@ -323,7 +374,7 @@ class OrderController:
             if record is None or record.order is None:
                 return
             held = Held(record=record, token=token)
-            if record.progress in {OrderProgress.BACKORDERED, OrderProgress.DEAD_LETTER}:
+            if record.progress is OrderProgress.BACKORDERED:
                 await self._begin(held, record.order)
             elif not record.progress.terminal:
                 await self._go_on(held)

@@ -15,7 +15,7 @@ from graph.effects import CancelRequested, Effects
 from graph.gate import GateAction, Ground, Judgement, judge
 from graph.order.asking import OURS, Asking
 from graph.order.release import give_back, release, take_back
-from graph.order.reviewing import Reviewing
+from graph.order.reviewing import RELEASE_STAGE, Reviewing, stage_name
 from graph.order.run import OrderRun
 from graph.order.state import OrderGraphState, Resumption
 from graph.runtime import crash
@@ -26,9 +26,6 @@ from graph.topology.compile import NodeFunction
 from graph.topology.model import AgentNode, Rule, Workflow
 
 log = structlog.get_logger(__name__)
-
-RELEASE_STAGE = "release"
-"""The stage name of reviews that ask about a release that failed."""
 
 
 class OrderNodes:
@@ -138,6 +135,8 @@ class OrderNodes:
         """Writes the question; a crash before the interrupt asks the same question again."""
 
         async def request(state: OrderGraphState, runtime: Runtime[OrderRun]) -> dict[str, Any]:
+            if stage_name(state) == RELEASE_STAGE:
+                await give_back(runtime.context, self._effects, reason=state.get("detail", "the release failed"))
             await self._reviewing.request(state, runtime.context)
             crash.point("review.requested")
             return {}
@@ -172,24 +171,37 @@ class OrderNodes:
 
     @property
     def fulfil(self) -> NodeFunction:
-        """Releases the order, or undoes what it did and says where the order goes instead."""
+        """Releases the order, or says where it goes instead; what was done is undone there.
+
+        That the release is over is written before anything of it is taken back: a release repeated after a crash
+        inside the undo would build on what is no longer there.
+        """
 
         async def fulfil(state: OrderGraphState, runtime: Runtime[OrderRun]) -> Command[Any]:
             run = runtime.context
             try:
                 detail = await release(run, self._effects)
             except CancelRequested as asked:
-                return Command(goto="cancel", update={"detail": str(asked)})
+                return await self._heed(run, asked)
             except InsufficientStock as short:
                 return Command(goto="park", update={"detail": str(short)})
             except OURS:
                 raise
             except (ConnectorRejected, TooLate, Transient) as failure:
-                await give_back(run, self._effects, reason=f"release failed: {failure}")
                 return Command(goto="request_review", update=_failed(failure))
             return Command(goto="close", update={"outcome": OrderProgress.FULFILLED.value, "detail": detail})
 
         return fulfil
+
+    async def _heed(self, run: OrderRun, asked: CancelRequested) -> Command[Any]:
+        """A cancellation that came during the release: followed, unless a parcel has left meanwhile."""
+        gone = await self._effects.gone(run.holder)
+        if not gone:
+            return Command(goto="cancel", update={"detail": str(asked)})
+        at, parcels = self._clock.now(), ", ".join(gone)
+        event = run.event("order.cancel.refused", {"detail": f"the carrier has parcel {parcels}"}, at=at, part=parcels)
+        await self._journal.advance(run.thread, {"cancel": ""}, [event], token=run.token, at=at)
+        return Command(goto="fulfil")
 
     @property
     def cancel(self) -> NodeFunction:

@@ -59,7 +59,8 @@ async def take_back(run: OrderRun, effects: Effects, *, reason: str) -> None:
         TooLate: the goods have left our hands.
         Transient: not everything could be undone now; calling again goes on where this stopped.
     """
-    undone = await effects.undo_all(run.holder, reason=reason, decision_id=_ground(run))
+    spare = frozenset({EffectKind.UPDATE_CHANNEL}) if run.cancel_from_channel else frozenset()
+    undone = await effects.undo_all(run.holder, reason=reason, decision_id=_ground(run), spare=spare)
     told = {receipt.kind for receipt in undone}
     order = run.order
     if EffectKind.CANCEL_CHANNEL not in told and not run.cancel_from_channel:
@@ -80,6 +81,15 @@ async def refuse_if_gone(run: OrderRun, effects: Effects) -> None:
     gone = await effects.gone(run.holder)
     if gone:
         raise TooLate(f"the carrier already has parcel {', '.join(gone)}; offer a return instead of a cancellation")
+
+
+async def told_or_gone(run: OrderRun, effects: Effects) -> bool:
+    """Whether the release is past the point of starting over: the channel is being told, or a parcel has left.
+
+    Raises:
+        Transient: a carrier cannot say now.
+    """
+    return await effects.has_begun(run.holder, EffectKind.UPDATE_CHANNEL) or bool(await effects.gone(run.holder))
 
 
 async def give_back(run: OrderRun, effects: Effects, *, reason: str) -> None:

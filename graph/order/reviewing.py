@@ -20,6 +20,8 @@ LONGEST = timedelta(hours=4)
 """A person has this long, or half the time to the marketplace's ship-by, whichever is shorter."""
 SHORTEST = timedelta(minutes=5)
 DECIDERS = ("ops", "admin")
+RELEASE_STAGE = "release"
+"""The stage name of reviews that ask about a release that failed."""
 EDITABLE = ("ship_to", "lines", "deliver_by", "shipping_option")
 
 
@@ -139,7 +141,7 @@ def _keys(state: OrderGraphState) -> list[Plain]:
 def stage_name(state: OrderGraphState) -> str:
     """The name of the gate that asks, or ``release``."""
     stage = state.get("stage", 0)
-    return f"gate_{stage}" if stage else "release"
+    return f"gate_{stage}" if stage else RELEASE_STAGE
 
 
 def deadline(order: Order, now: datetime) -> datetime:

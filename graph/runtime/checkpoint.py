@@ -23,6 +23,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from graph.runtime import checkpoint_scripts as scripts
+from graph.runtime import crash
 from graph.runtime.checkpoint_codec import namespace_key, writes_prefix
 from graph.runtime.checkpoint_threads import StoredThreads, config_of
 from graph.runtime.connection import Batcher
@@ -114,6 +115,7 @@ class RedisCheckpointer(StoredThreads):
         )
         ids = (namespace, namespace_key(namespace), checkpoint["id"])
         await self._run(scripts.PUT, thread, self._ttl_s, *ids, int(delta), *fields)
+        crash.point("checkpoint.written")
         return config_of(configurable["thread_id"], namespace, checkpoint["id"])
 
     async def aput_writes(

@@ -71,7 +71,7 @@ class Leases:
                 finally:
                     self._stop_renewing(thread, renewal)
                     # An unreleased lease ends by itself.
-                    with suppress(asyncio.CancelledError, StoreUnavailable):
+                    with suppress(StoreUnavailable):
                         await asyncio.shield(self._release(thread))
         finally:
             self._waiting[thread] -= 1

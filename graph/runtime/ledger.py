@@ -12,6 +12,7 @@ from domain.effect import Effect, EffectRecord, EffectState, Receipt
 from domain.errors import Conflict, StaleFence
 from domain.event import Event
 from domain.ids import ThreadId
+from domain.values import digest
 from graph.runtime.atomics import PRELUDE
 from graph.runtime.connection import Batcher
 from graph.runtime.journal import TOPIC, millis, pairs, text
@@ -49,14 +50,17 @@ return {'settled', ''}
 )
 
 _FORGET = Script(
-    """
-local found = redis.call('HGET', KEYS[1], ARGV[1])
+    PRELUDE
+    + """
+local effects, order, fence = KEYS[1], KEYS[2], KEYS[3]
+local token, key = ARGV[1], ARGV[2]
+if not fresh(fence, token) then return 'stale' end
+local found = redis.call('HGET', effects, key)
 if found and string.find(found, '"state":"begun"', 1, true) then
-  redis.call('HDEL', KEYS[1], ARGV[1])
-  redis.call('LREM', KEYS[2], 0, ARGV[1])
-  return 1
+  redis.call('HDEL', effects, key)
+  redis.call('LREM', order, 0, key)
 end
-return 0
+return 'ok'
 """
 )
 
@@ -103,7 +107,7 @@ class EffectLedger:
         record = EffectRecord(
             key=effect.key,
             kind=effect.kind,
-            args_digest=effect.args_digest,
+            args_digest=_intention(effect),
             service=str(effect.args.get("service", "")),
             decision_id=effect.decision_id,
             state=EffectState.BEGUN,
@@ -120,7 +124,7 @@ class EffectLedger:
         if text(status) in {"begun", "cancelled"}:
             return Beginning(state=Begun.NEW if text(status) == "begun" else Begun.CANCELLED, record=record)
         found = EffectRecord.from_json(value)
-        if found.args_digest != effect.args_digest:
+        if found.args_digest != record.args_digest:
             raise Conflict(f"effect {effect.key} was begun before with other arguments; it is not repeated")
         state = {
             EffectState.BEGUN: Begun.UNSETTLED,
@@ -150,10 +154,16 @@ class EffectLedger:
         )
         return settled if text(status) == "settled" else EffectRecord.from_json(value)
 
-    async def forget(self, thread: ThreadId, key: str) -> None:
-        """Drop a begun key that the connector says was never applied, so that it may begin again."""
+    async def forget(self, thread: ThreadId, key: str, *, token: int) -> None:
+        """Drop a begun key that the connector says was never applied, so that it may begin again.
+
+        Raises:
+            StaleFence: a newer worker holds the entity, and may have begun the key itself.
+        """
         keys = self._keys.entity(thread)
-        await self._redis.script(_FORGET, [keys.effects, keys.effects_order], [key])
+        status = await self._redis.script(_FORGET, [keys.effects, keys.effects_order, keys.fence], [str(token), key])
+        if text(status) != "ok":
+            raise StaleFence(f"entity {thread} is held by a newer worker; this one must stop")
 
     async def records(self, thread: ThreadId) -> list[EffectRecord]:
         """Every effect of the entity in the order it was begun."""
@@ -161,3 +171,8 @@ class EffectLedger:
         raw = pairs(await self._redis.execute("HGETALL", keys.effects))
         order = [text(key) for key in await self._redis.execute("LRANGE", keys.effects_order, 0, -1)]
         return [EffectRecord.from_json(raw[key]) for key in order if key in raw]
+
+
+def _intention(effect: Effect) -> str:
+    """Digest of what is to happen. Why is left out: whoever takes over after a crash may give another reason."""
+    return digest({name: value for name, value in effect.args.items() if name != "reason"})

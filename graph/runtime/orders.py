@@ -54,8 +54,17 @@ class OrderRecord:
     changed_at: str
     detail: str
     """One sentence on why the order stands where it stands."""
+    content_version: int
+    """The last version that changed something a person approves or an agent judges."""
+    judged_version: int
+    """The version the current attempt group is about."""
     recheck: str
     """JSON of the resumption a voided or edited review leads to; it survives a crash before the graph has it."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the order has changed since the current attempt group began."""
+        return self.content_version > self.judged_version > 0
 
     def arrival(self, order: Order) -> Arrival:
         """How ``order`` compares with the stored version, by the channel's own time."""
@@ -159,4 +168,6 @@ def _record(thread: ThreadId, fields: dict[str, str]) -> OrderRecord:
         changed_at=fields.get("changed_at", ""),
         detail=fields.get("detail", ""),
         recheck=fields.get("recheck", ""),
+        content_version=int(fields.get("content_version", "0")),
+        judged_version=int(fields.get("judged_version", "0")),
     )

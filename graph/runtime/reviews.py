@@ -15,14 +15,15 @@ from domain.ids import ReviewId, ThreadId
 from domain.review import Review, ReviewAction, ReviewAnswer, ReviewState
 from graph.runtime.atomics import PRELUDE
 from graph.runtime.connection import Batcher
+from graph.runtime.intake import RAW_TTL_S, Work
 from graph.runtime.intake import TOPIC as INTAKE
-from graph.runtime.intake import Work
 from graph.runtime.journal import TOPIC as JOURNAL
 from graph.runtime.journal import millis, pairs, text
-from graph.runtime.keys import STATE_TTL_S, Keyspace
+from graph.runtime.keys import Keyspace
 from graph.runtime.scripts import Script
 
-CLOSED_TTL_S = STATE_TTL_S
+CLOSED_TTL_S = RAW_TTL_S
+"""As long as a raw payload: a resumption replayed from the dead letters must still find its answer."""
 
 _OPEN = Script(
     PRELUDE
@@ -52,7 +53,6 @@ if was ~= 'open' then return {{was, redis.call('HGET', review, 'answer') or ''}}
 redis.call('HSET', review, 'state', state, 'answer', answer)
 redis.call('EXPIRE', review, {CLOSED_TTL_S})
 redis.call('ZREM', open, id)
-if redis.call('HGET', doc, 'review') == id and state == 'void' then redis.call('HDEL', doc, 'review') end
 publish(doc, journal, thread, now, kind, event)
 keep(doc, doc)
 if headers ~= '' then redis.call('XADD', intake, '*', 'k', thread, 'h', headers, 'b', '', 'ts', now) end
