@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from domain.errors import MissingRate
 from domain.fx import Rate, RateTable
 from domain.money import Money
 from domain.ports import CataloguePort
@@ -51,10 +50,4 @@ def converted(money: Money, currency: str, rates: RateTable, now: datetime) -> D
     Raises:
         MissingRate: one of the two currencies has no usable rate.
     """
-    if money.currency == currency:
-        return money.decimal
-    dollars = rates.usd_equivalent(money, on=now.date()).amount
-    one = rates.usd_equivalent(Money.parse(1, currency), on=now.date()).amount
-    if one == 0:
-        raise MissingRate(f"the {currency} rate of {now.date()} is not usable; load another")
-    return dollars / one
+    return rates.convert(money, currency, at=now).amount

@@ -29,6 +29,18 @@ STORAGE_EXPONENT: dict[str, int] = {
 CASH_EXPONENT: dict[str, int] = {**STORAGE_EXPONENT, "TWD": 0, "IDR": 0}
 """Digits people pay in: what taxes and prices are rounded to (TWD and IDR are paid in whole units)."""
 
+GATEWAY_EXPONENT: dict[str, dict[str, int]] = {
+    "adyen": {"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2},
+    "stripe": {"ISK": 2, "UGX": 2},
+    "paypal": {"HUF": 0, "JPY": 0, "TWD": 0},
+    "ecpay": {"TWD": 0},
+}
+"""Where a payment gateway counts other digits than ISO 4217. Adyen marks its rows "differs from standard"; Stripe keeps
+two digits for ISK and UGX for old integrations; PayPal takes no decimals in HUF, JPY and TWD; ECPay takes whole TWD."""
+
+GATEWAY_STEP: dict[str, dict[str, int]] = {"stripe": {"ISK": 100, "UGX": 100}}
+"""Amounts a gateway takes only in multiples of so many of its units (Stripe: two digits, always 00)."""
+
 
 def exponent(currency: str) -> int:
     """Digits after the point in which ``currency`` is stored.
@@ -140,3 +152,39 @@ def total(amounts: Sequence[Money], currency: str) -> Money:
     for amount in amounts:
         result = result + amount
     return result
+
+
+def gateway_exponent(currency: str, gateway: str) -> int:
+    """Digits after the point in which a payment gateway counts the currency.
+
+    Raises:
+        MalformedAmount: the gateway or the currency is not in our tables.
+    """
+    if gateway not in GATEWAY_EXPONENT:
+        raise MalformedAmount(f"gateway {gateway!r} is not known; add its exponents to domain/money.py")
+    return GATEWAY_EXPONENT[gateway].get(currency, exponent(currency))
+
+
+def to_gateway(money: Money, gateway: str) -> int:
+    """The amount in the units a gateway counts in, exactly.
+
+    Raises:
+        MalformedAmount: the gateway cannot express the amount (15.50 TWD where only whole dollars are taken), or is
+            not in our table. Money is never rounded on its way out.
+    """
+    units = money.decimal.scaleb(gateway_exponent(money.currency, gateway))
+    step = GATEWAY_STEP.get(gateway, {}).get(money.currency, 1)
+    if units != units.to_integral_value() or int(units) % step:
+        raise MalformedAmount(f"{gateway} cannot take {money}; charge an amount in units it counts in")
+    return int(units)
+
+
+def from_gateway(units: int, currency: str, gateway: str) -> Money:
+    """Money from a gateway's own units, exactly.
+
+    Raises:
+        MalformedAmount: more digits than the currency has, or the gateway or currency is not in our tables.
+    """
+    if type(units) is not int:
+        raise MalformedAmount(f"{gateway} amounts are whole numbers of units, not {units!r}")
+    return Money.parse(Decimal(units).scaleb(-gateway_exponent(currency, gateway)), currency)

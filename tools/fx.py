@@ -1,22 +1,56 @@
-"""Exchange rates from the ERP, kept for an hour, as one dated table per US dollar."""
+"""What an amount is worth in US dollars now, by the rates of one source, kept for an hour."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from domain.errors import MissingRate, Transient
-from domain.fx import RateTable, UsdEquivalent
+from domain.fx import Rate, RateTable, UsdEquivalent
 from domain.money import Money
-from domain.ports import CataloguePort
 
 KEEP = timedelta(hours=1)
+
+
+class RateSource(Protocol):
+    """Where dated rates come from: the ERP (its stand-in has fixture rates), or published files."""
+
+    async def rates(self, currencies: Sequence[str]) -> Sequence[Rate]:
+        """Rates per US dollar of the last 30 days for the currencies that have any.
+
+        Raises:
+            Transient: they cannot be read now.
+        """
+
+
+class FirstSource:
+    """Several sources in order: each currency is the first one's that has it. No source is mixed with another."""
+
+    def __init__(self, *sources: RateSource) -> None:
+        """The source most relied on comes first."""
+        self._sources = sources
+
+    async def rates(self, currencies: Sequence[str]) -> Sequence[Rate]:
+        """Rates per US dollar for the currencies any source has.
+
+        Raises:
+            Transient: a source cannot be read now, and no earlier one has every currency.
+        """
+        found: list[Rate] = []
+        left = list(dict.fromkeys(currencies))
+        for source in self._sources:
+            if left:
+                found += await source.rates(left)
+                known = {rate.quote for rate in found}
+                left = [currency for currency in left if currency not in known]
+        return found
 
 
 class Rates:
     """Answers what an amount is worth in US dollars on a day."""
 
-    def __init__(self, erp: CataloguePort, now: Callable[[], datetime]) -> None:
+    def __init__(self, source: RateSource, now: Callable[[], datetime]) -> None:
         """Rates are read per currency when first asked for, and again after an hour."""
-        self._erp = erp
+        self._source = source
         self._now = now
         self._tables: dict[str, tuple[datetime, RateTable]] = {}
 
@@ -24,25 +58,25 @@ class Rates:
         """``money`` in US dollars today.
 
         Raises:
-            MissingRate: there is no usable rate, or the ERP cannot say and none was kept.
+            MissingRate: there is no usable rate, or the source cannot say and none was kept.
         """
         now = self._now()
         if money.currency == "USD":
-            return RateTable(()).usd_equivalent(money, on=now.date())
+            return RateTable(()).usd_equivalent(money, at=now)
         kept = self._tables.get(money.currency)
         if kept is None or now - kept[0] > KEEP:
             kept = await self._read(money.currency, now, kept)
-        return kept[1].usd_equivalent(money, on=now.date())
+        return kept[1].usd_equivalent(money, at=now)
 
     async def _read(
         self, currency: str, now: datetime, kept: tuple[datetime, RateTable] | None
     ) -> tuple[datetime, RateTable]:
         try:
-            table = RateTable(await self._erp.rates([currency]))
+            table = RateTable(await self._source.rates([currency]))
         except Transient as down:
             # The table judges its own age: an old one errs to caution by itself.
             if kept is not None:
                 return kept
-            raise MissingRate(f"no USD/{currency} rate: the ERP cannot be read ({down})") from down
+            raise MissingRate(f"no USD/{currency} rate: the source cannot be read ({down})") from down
         self._tables[currency] = (now, table)
         return self._tables[currency]

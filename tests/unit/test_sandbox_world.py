@@ -120,17 +120,17 @@ def test_stock_is_uneven(world: World) -> None:
 
 def test_fixture_rates_give_the_documented_limits(world: World) -> None:
     """domain 9: 500 USD is 3,900 HKD, 650 SGD, 16,000 TWD, 750 AUD, 2,100 MYR and 12,700,000 VND at fixture rates."""
-    today = date(2026, 11, 11)
+    today, noon = date(2026, 11, 11), datetime(2026, 11, 11, 12, tzinfo=UTC)
     table = RateTable(world.rates(list(FIXTURE_RATES), on=today))
     limits = {"HKD": "3900", "SGD": "650", "TWD": "16000", "AUD": "750", "MYR": "2100", "VND": "12700000"}
     for currency, limit in limits.items():
-        equivalent = table.usd_equivalent(Money.parse(limit, currency), on=today)
+        equivalent = table.usd_equivalent(Money.parse(limit, currency), at=noon)
         assert equivalent.amount == 500
         assert not equivalent.stale
         assert equivalent.rate_id == f"fixture:USD{currency}:2026-11-11"
     assert world.rates(["XXX", "USD"], on=today) == ()
     with pytest.raises(MissingRate):
-        table.usd_equivalent(Money.parse("1", "KZT"), on=today)
+        table.usd_equivalent(Money.parse("1", "KZT"), at=noon)
 
 
 def test_customers_have_pasts(world: World) -> None:
