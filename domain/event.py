@@ -1,7 +1,10 @@
 """The one event schema: what the bus carries, the audit keeps and outside systems may subscribe to."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+import orjson
 from pydantic import AwareDatetime, Field, model_validator
 
 from domain.decision import Decision
@@ -70,46 +73,69 @@ class Event(Document):
         }
 
 
-def decision_event(decision: Decision, *, correlation_id: str, causation_id: str, currency: str, locale: str) -> Event:
-    """The event that publishes a decision; its id is the decision's id."""
-    topic = TOPIC_OF_AGENT.get(decision.agent, decision.agent)
-    kept = decision.model_dump(
-        mode="json",
-        include={
-            "decision",
-            "outcome",
-            "confidence",
-            "flags",
-            "reasons",
-            "counterfactual",
-            "proposals",
-            "facts",
-            "inputs",
-        },
-    )
-    return Event(
-        event_id=EventId(decision.decision_id),
-        event_type=f"{decision.entity_type}.{topic}.completed",
-        entity_type=decision.entity_type,
-        entity_id=decision.entity_id,
-        agent_name=decision.agent,
-        timestamp=decision.decided_at,
-        result=kept,
-        metadata={
+_PUBLISHED = (
+    "decision",
+    "outcome",
+    "confidence",
+    "flags",
+    "reasons",
+    "counterfactual",
+    "proposals",
+    "facts",
+    "inputs",
+)
+"""What of a decision its event's ``result`` carries."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedEvent:
+    """An event that is JSON already, with what the journal needs to know of it."""
+
+    event_type: str
+    timestamp: datetime
+    text: str
+    decision: str
+    """JSON of the decision it publishes."""
+
+    def to_json(self) -> str:
+        """The event as JSON; ``Event.from_json`` reads it."""
+        return self.text
+
+
+def decision_event(
+    decision: Decision, *, correlation_id: str, causation_id: str, currency: str, locale: str
+) -> EncodedEvent:
+    """The event that publishes a decision; its id is the decision's id. The decision is written as JSON only once."""
+    text = decision.to_json()
+    document = orjson.loads(text)
+    kind = f"{decision.entity_type}.{TOPIC_OF_AGENT.get(decision.agent, decision.agent)}.completed"
+    event = {
+        "event_id": decision.decision_id,
+        "event_type": kind,
+        "entity_type": decision.entity_type,
+        "entity_id": decision.entity_id,
+        "agent_name": decision.agent,
+        "timestamp": document["decided_at"],
+        "result": {name: document[name] for name in _PUBLISHED},
+        "metadata": {
             "processing_time_ms": decision.processing_time_ms,
             "model_version": decision.versions.agent,
-            "versions": decision.versions.model_dump(mode="json"),
-            "mode": decision.mode.value,
+            "versions": document["versions"],
+            "mode": document["mode"],
             "attempt_group": decision.attempt_group,
             "attempt": decision.attempt,
             "inputs_digest": decision.inputs_digest,
             "order_version": decision.order_version,
-            "cost": decision.cost.model_dump(mode="json"),
+            "cost": document["cost"],
         },
-        tenant=decision.tenant,
-        sequence=0,
-        correlation_id=correlation_id,
-        causation_id=causation_id,
-        currency=currency,
-        locale=locale,
+        "schema_version": SCHEMA_VERSION,
+        "tenant": decision.tenant,
+        "sequence": 0,
+        "correlation_id": correlation_id,
+        "causation_id": causation_id,
+        "currency": currency,
+        "locale": locale,
+    }
+    return EncodedEvent(
+        event_type=kind, timestamp=decision.decided_at, text=orjson.dumps(event).decode(), decision=text
     )

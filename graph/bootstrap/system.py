@@ -170,7 +170,7 @@ async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Sig
         effects=effects,
         threads=threads,
         controller=controller,
-        followers=tuple(Follower(node, agents[node.name], store, effects, rates) for node in workflow.tier_3),
+        followers=(Follower(workflow.tier_3, agents, store, effects, rates),) if workflow.tier_3 else (),
         agents=agents,
     )
 

@@ -1,7 +1,10 @@
 """Tier 3: agents that follow the event stream. They never hold an order up, and none of their work is lost.
 
-Each agent is a consumer group of its own on the occasions topic; what it proposes goes through the effect ledger like any effect.
+What an agent proposes goes through the effect ledger like any effect.
 """
+
+import asyncio
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -31,28 +34,30 @@ ONCE_PER_ORDER = frozenset({EffectKind.POST_LOYALTY, EffectKind.REVERSE_LOYALTY}
 
 
 class Follower:
-    """One tier-3 agent and its place in the event stream."""
+    """The tier-3 agents of a workflow and their place in the event stream: the order is read once for all of them."""
 
-    def __init__(self, node: AgentNode, agent: Agent, store: Store, effects: Effects, rates: Rates) -> None:
-        """``node`` is the agent's entry in the topology."""
-        self._node = node
-        self._agent = agent
+    group = "tier3"
+    """The consumer group on the occasions topic."""
+
+    def __init__(
+        self, nodes: Sequence[AgentNode], agents: Mapping[str, Agent], store: Store, effects: Effects, rates: Rates
+    ) -> None:
+        """``nodes`` are the agents' entries in the topology, ``agents`` the agents by name."""
+        self._nodes = tuple(nodes)
+        self._agents = agents
         self._store = store
         self._effects = effects
         self._rates = rates
 
-    @property
-    def group(self) -> str:
-        """The consumer group on the occasions topic."""
-        return f"tier3.{self._node.name}"
-
     def concerns(self, delivery: Delivery) -> bool:
-        """Whether the event is an occasion for the agent; cheap, from the headers alone."""
+        """Whether the event is an occasion for tier 3; cheap, from the headers alone."""
         kind = delivery.message.headers.get("t", "")
         return kind.startswith(_PREFIX) and kind.removeprefix(_PREFIX) in OCCASIONS
 
     async def handle(self, delivery: Delivery) -> None:
-        """Decide and act on one occasion, once however often it is delivered.
+        """Let every agent decide and act on one occasion, once however often it is delivered.
+
+        One agent's failure holds none of the others up; what they did stays done when the occasion is delivered again.
 
         Raises:
             MalformedPayload: the event cannot be read.
@@ -65,17 +70,25 @@ class Follower:
         progress = OrderProgress(event.event_type.removeprefix(_PREFIX))
         record = await self._store.orders.at(ThreadId(delivery.message.key))
         if record is None or record.order is None:
-            log.info("follower.order_unknown", agent=self._node.name, order=event.entity_id)
+            log.info("follower.order_unknown", order=event.entity_id)
             return
         if record.progress.terminal and record.progress is not progress:
             # Overtaken while it waited: points for an order cancelled since would never be taken back.
-            log.info("follower.overtaken", agent=self._node.name, order=event.entity_id, by=record.progress)
+            log.info("follower.overtaken", order=event.entity_id, by=record.progress)
             return
-        run = await self._run(record, int(event.result.get("attempt_group", record.attempt_group)))
-        decision = await self._decide(run, progress, event)
+        run = await self._run(record, event)
+        ended = await asyncio.gather(
+            *(self._follow(node, run, progress, event) for node in self._nodes), return_exceptions=True
+        )
+        failures = [failure for failure in ended if isinstance(failure, BaseException)]
+        if failures:
+            raise failures[0]
+
+    async def _follow(self, node: AgentNode, run: OrderRun, progress: OrderProgress, event: Event) -> None:
+        decision = await self._decide(node, run, progress, event)
         await self._act(run, decision, progress)
 
-    async def _run(self, record: OrderRecord, attempt_group: int) -> OrderRun:
+    async def _run(self, record: OrderRecord, occasion: Event) -> OrderRun:
         if record.order is None:
             raise MalformedPayload(f"order {record.order_id} has no document")
         try:
@@ -86,7 +99,7 @@ class Follower:
             thread=record.thread,
             order=record.order,
             version=record.version,
-            attempt_group=attempt_group,
+            attempt_group=int(occasion.result.get("attempt_group", record.attempt_group)),
             token=UNFENCED,
             correlation_id=record.correlation_id,
             topology_version=record.graph_version,
@@ -94,16 +107,14 @@ class Follower:
             decisions=await self._store.journal.latest(record.thread),
         )
 
-    async def _decide(self, run: OrderRun, progress: OrderProgress, occasion: Event) -> Decision:
+    async def _decide(self, node: AgentNode, run: OrderRun, progress: OrderProgress, occasion: Event) -> Decision:
         started = self._store.clock.now()
         usd = None if run.exposure_usd is None else int(run.exposure_usd * 100)
         hints: dict[str, Plain] = {"progress": progress.value, "usd_minor": usd}
-        verdict = await self._agent.decide(run.case(started, hints=hints))
+        verdict = await self._agents[node.name].decide(run.case(started, hints=hints))
         took_ms = round((self._store.clock.now() - started).total_seconds() * 1000)
         attempt = OCCASIONS.index(progress) + 1
-        offered = decided(
-            run, self._node, verdict, self._store.clock, attempt=attempt, mode=Mode.NORMAL, took_ms=took_ms
-        )
+        offered = decided(run, node, verdict, self._store.clock, attempt=attempt, mode=Mode.NORMAL, took_ms=took_ms)
         event = decision_event(
             offered,
             correlation_id=run.correlation_id,
@@ -123,7 +134,7 @@ class Follower:
                 await self._effects.apply(run.holder, effect, heed_cancel=False)
             except (ConnectorRejected, TooLate) as refused:
                 # Settled as refused in the ledger and the journal; asking again would be refused again.
-                log.warning("follower.refused", agent=self._node.name, order=run.order_id, why=str(refused))
+                log.warning("follower.refused", agent=decision.agent, order=run.order_id, why=str(refused))
 
 
 def _effect(run: OrderRun, decision: Decision, proposal: Proposal, progress: OrderProgress) -> Effect:

@@ -11,7 +11,7 @@ import orjson
 
 from domain.decision import Decision
 from domain.errors import StaleFence
-from domain.event import Event
+from domain.event import EncodedEvent, Event
 from domain.ids import ThreadId
 from graph.runtime.atomics import PRELUDE, UNFENCED
 from graph.runtime.connection import Batcher
@@ -93,7 +93,7 @@ class Journal:
     def _stream(self, thread: ThreadId) -> str:
         return self._keys.stream(TOPIC, self._keys.shard_of(thread))
 
-    async def record(self, thread: ThreadId, decision: Decision, event: Event, *, token: int) -> Recorded:
+    async def record(self, thread: ThreadId, decision: Decision, event: EncodedEvent, *, token: int) -> Recorded:
         """Write a decision and publish its event, unless this attempt was decided before.
 
         Raises:
@@ -106,8 +106,8 @@ class Journal:
             [
                 str(token),
                 field_of(decision),
-                decision.to_json(),
-                event.to_json(),
+                event.decision,
+                event.text,
                 event.event_type,
                 thread,
                 millis(event.timestamp),

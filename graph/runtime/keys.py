@@ -6,6 +6,7 @@ is part of every entity key by construction, and literal wherever the key is not
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from zlib import crc32
 
 STATE_TTL_S = 72 * 3600
@@ -32,6 +33,19 @@ class EntityKeys:
     """Prefix of the checkpointer's keys. Pruned at terminal state; kept while a review is open."""
 
 
+@lru_cache(maxsize=4096)
+def _entity(base: str) -> EntityKeys:
+    return EntityKeys(
+        state=f"{base}:state",
+        document=f"{base}:doc",
+        lease=f"{base}:lease",
+        fence=f"{base}:fence",
+        effects=f"{base}:effects",
+        effects_order=f"{base}:effects:order",
+        checkpoint=f"{base}:cp",
+    )
+
+
 class Keyspace:
     """Makes keys for one installation."""
 
@@ -49,16 +63,7 @@ class Keyspace:
 
     def entity(self, thread_id: str) -> EntityKeys:
         """The keys of the entity behind a thread."""
-        base = f"{self._shard(self.shard_of(thread_id))}:e:{thread_id}"
-        return EntityKeys(
-            state=f"{base}:state",
-            document=f"{base}:doc",
-            lease=f"{base}:lease",
-            fence=f"{base}:fence",
-            effects=f"{base}:effects",
-            effects_order=f"{base}:effects:order",
-            checkpoint=f"{base}:cp",
-        )
+        return _entity(f"{self._shard(self.shard_of(thread_id))}:e:{thread_id}")
 
     def stream(self, topic: str, shard: int = 0) -> str:
         """A topic's stream. Owner: the bus, which trims what every group has acknowledged."""

@@ -44,7 +44,8 @@ def decided(**changes: Any) -> Event:
         order_version=1,
         decided_at=AT,
     )
-    event = decision_event(decision, correlation_id="c-1", causation_id="", currency="HKD", locale="zh-Hant-HK")
+    published = decision_event(decision, correlation_id="c-1", causation_id="", currency="HKD", locale="zh-Hant-HK")
+    event = Event.from_json(published.text)
     return event.model_copy(update=changes)
 
 

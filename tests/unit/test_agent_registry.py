@@ -11,7 +11,7 @@ from agents import SPECS, build
 from domain.decision import Decision, Outcome, Verdict
 from domain.effect import EffectKind
 from domain.errors import ConfigError
-from domain.event import decision_event
+from domain.event import Event, decision_event
 from domain.order import Channel, Order, OrderIssue, Payment, PaymentMethod, PaymentState
 from domain.values import Plain
 from tests.support.agent_world import (
@@ -126,7 +126,9 @@ async def test_verdicts_are_plain_and_repeatable_over_random_orders() -> None:
             decision = decided(agent.name, verdict)
             decisions[agent.name] = decision
             event = decision_event(decision, correlation_id="c", causation_id="", currency="USD", locale="en")
-            assert type(event).from_json(event.to_json()) == event
+            published = Event.from_json(event.text)
+            assert published.to_json() == event.text
+            assert Decision.from_json(event.decision) == decision
             seen.add(f"{agent.name}:{verdict.decision}")
     assert len(seen) >= 18
 

@@ -36,9 +36,10 @@ def decided(sequence: int, agent: str = "fraud_detection", **changes: Any) -> Ev
         "processing_time_ms": 14,
         "decided_at": AT + timedelta(seconds=sequence),
     }
-    event = decision_event(
+    published = decision_event(
         Decision.model_validate(plain | changes), correlation_id="c", causation_id="", currency="HKD", locale="en"
     )
+    event = Event.from_json(published.text)
     return event.model_copy(update={"sequence": sequence})
 
 
