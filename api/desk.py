@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 from sqlalchemy import text as sql
 
-from agents import SPECS
+from api.live_events import LiveEvents
+from api.registry import registered
 from api.services import Accepted, Check, Health, Json, Submission
 from domain.errors import NotFound, SignalboxError, StoreUnavailable, TooLate
 from domain.event import Event
@@ -20,14 +21,9 @@ from graph.order.editing import edited
 from graph.runtime import crash
 from graph.runtime.intake import TOPIC as INTAKE
 from graph.runtime.intake import Parcelled, Work
-from graph.runtime.journal import TOPIC as JOURNAL
-from graph.runtime.journal import text
 from graph.runtime.orders import OrderRecord, happening, thread_of
 from graph.runtime.why import explain
 from tools.channels.protocol import DeliveryKind
-
-_STREAM_BATCH = 100
-_STREAM_POLL_S = 0.25
 
 
 class Desk:
@@ -36,6 +32,7 @@ class Desk:
     def __init__(self, box: Signalbox) -> None:
         """``box`` is the running system."""
         self._box = box
+        self._live = LiveEvents(box)
 
     async def submit(self, submission: Submission) -> Accepted:
         """Make the delivery durable, once, before returning.
@@ -170,46 +167,12 @@ class Desk:
             NotFound: nothing is recorded under this id in this tenant.
         """
         rows = await self._box.audit.entity(tenant, "order", entity_id)
-        live = await self._live(tenant, entity_id, {row.event_id for row in rows})
+        live = await self._live.of_order(tenant, entity_id, known={row.event_id for row in rows})
         return explain(rows, live).model_dump(mode="json")
-
-    async def _live(self, tenant: str, entity_id: str, known: set[str]) -> list[Event]:
-        """Events of the entity the relay has not carried into the audit yet."""
-        thread = thread_of(tenant, entity_id)
-        shard = self._box.keys.shard_of(thread)
-        stream = self._box.keys.stream(JOURNAL, shard)
-        found = []
-        for _entry, fields in await self._box.store.batcher.execute("XREVRANGE", stream, "+", "-", "COUNT", 5000):
-            entry = {text(k): text(v) for k, v in zip(fields[::2], fields[1::2], strict=True)}
-            if entry.get("k") == thread:
-                event = Event.from_json(entry["b"])
-                if event.event_id not in known:
-                    found.append(event.model_copy(update={"sequence": int(entry.get("seq", 0))}))
-        return found[::-1]
 
     async def agents(self) -> list[Json]:
         """The registry with each agent's place in the topology in force."""
-        placed = {(node.name, node.version): node for node in self._box.workflow.agents}
-        listed = []
-        for (name, version), spec in SPECS.items():
-            node = placed.get((name, version))
-            listed.append(
-                {
-                    "name": name,
-                    "version": version,
-                    "owner": spec.owner,
-                    "trigger": spec.trigger,
-                    "reads": list(spec.reads),
-                    "writes": list(spec.writes),
-                    "actions": [str(action) for action in spec.actions],
-                    "active": node is not None,
-                    "tier": node.tier if node else None,
-                    "mode": node.mode.value if node else None,
-                    "timeout_ms": node.timeout_ms if node else None,
-                    "fallback": node.fallback if node else None,
-                }
-            )
-        return listed
+        return registered(self._box.workflow)
 
     async def dead_letter(self, tenant: str, channel: str, raw: bytes, reason: str) -> None:
         """Keep an authentic delivery that cannot be read, with its reason.
@@ -257,33 +220,13 @@ class Desk:
 
     async def events(self, tenant: TenantId, last_event_id: str | None) -> AsyncIterator[tuple[str, str]]:
         """The tenant's events after ``last_event_id``, then live ones, without end."""
-        shards = range(self._box.keys.shards)
-        places = _places(last_event_id, len(shards))
-        while True:
-            found = False
-            for shard in shards:
-                stream = self._box.keys.stream(JOURNAL, shard)
-                entries = await self._box.store.batcher.execute(
-                    "XRANGE", stream, f"({places[shard]}", "+", "COUNT", _STREAM_BATCH
-                )
-                for entry_id, fields in entries:
-                    found = True
-                    places[shard] = text(entry_id)
-                    entry = {text(k): text(v) for k, v in zip(fields[::2], fields[1::2], strict=True)}
-                    if orjson.loads(entry["b"])["tenant"] == tenant:
-                        yield ".".join(places), entry["b"]
-            if not found:
-                await asyncio.sleep(_STREAM_POLL_S)
+        async for entry in self._live.after(tenant, last_event_id):
+            yield entry
 
 
 def shown(review: Review) -> Json:
     """A review as people and programs see it."""
     return review.model_dump(mode="json", exclude={"thread_id", "interrupt_id", "tenant"})
-
-
-def _places(last_event_id: str | None, shards: int) -> list[str]:
-    parts = (last_event_id or "").split(".")
-    return parts if len(parts) == shards and all(parts) else ["0-0"] * shards
 
 
 def _answered(review: Review, answer: ReviewAnswer, record: OrderRecord | None) -> Event:

@@ -111,10 +111,10 @@ DEMO_SHOPS: Mapping[Channel, str] = {Channel.SHOPIFY: "signalbox-demo.myshopify.
 DEMO_CALLBACK_URL = "http://127.0.0.1:8000/v1/channels/shopee/webhooks"
 
 
-def generate(home: Path) -> None:
+def generate(home: Path, *, shops: Sequence[ShopAccess] = ()) -> None:
     """Make the tenant ``default`` with one random key per role and random signing secrets, unless a file is there.
 
-    Of processes that start together one wins; the others use its file.
+    Of processes that start together one wins; the others use its file. ``shops`` are added to the generated ones.
     """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys = {role: f"sbk_{role.value}_{secrets.token_urlsafe(32)}" for role in Role}
@@ -135,7 +135,8 @@ def generate(home: Path) -> None:
                 callback_url=DEMO_CALLBACK_URL if channel is Channel.SHOPEE else "",
             )
             for channel, shop in DEMO_SHOPS.items()
-        ),
+        )
+        + tuple(shops),
     )
     document = {"tenants": [tenant.model_dump(mode="json", exclude_defaults=True)]}
     drafted = _private(home, TENANTS_FILE, _HEADER + yaml.safe_dump(document, sort_keys=False))
