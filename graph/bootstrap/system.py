@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +56,10 @@ log = structlog.get_logger(__name__)
 ORDER_WORKFLOW = "order_workflow"
 
 
+Staff = Callable[[Workflow, AgentPorts], dict[str, Agent]]
+"""Makes a workflow's agents, by name."""
+
+
 class Registry:
     """The agents that exist, as the topology check asks for them."""
 
@@ -100,8 +104,12 @@ class Signalbox:
 
 
 @asynccontextmanager
-async def open_signalbox(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Signalbox]:
+async def open_signalbox(
+    settings: Settings, *, clock: Clock | None = None, staff: Staff | None = None
+) -> AsyncIterator[Signalbox]:
     """Build and connect everything; leaving the block lets go of it.
+
+    ``staff`` makes other agents than the published ones of the versions a workflow names.
 
     Raises:
         ConfigError: a setting, the topology file or the environment must be changed; the message says which and how.
@@ -109,7 +117,7 @@ async def open_signalbox(settings: Settings, *, clock: Clock | None = None) -> A
     """
     safety.check_process()
     async with AsyncExitStack() as stack:
-        yield await _build(settings, clock or SystemClock(), stack)
+        yield await _build(settings, clock or SystemClock(), staff or _agents, stack)
 
 
 def load_topology(settings: Settings) -> Topology:
@@ -125,7 +133,7 @@ def load_topology(settings: Settings) -> Topology:
     return topology
 
 
-async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Signalbox:
+async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExitStack) -> Signalbox:
     topology = load_topology(settings)
     workflow = topology.workflow(ORDER_WORKFLOW)
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -144,8 +152,8 @@ async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Sig
     ports = AgentPorts(
         wms=systems.wms, carriers=systems.carriers, crm=systems.crm, erp=systems.erp, activity=store.activity
     )
-    agents = _agents(workflow, ports)
-    threads = _threads(_carried(workflow, settings), store, effects, ports)
+    agents = staff(workflow, ports)
+    threads = _threads(_carried(workflow, settings), store, effects, lambda carried: staff(carried, ports))
     controller = OrderController(
         store, threads, effects, Arrivals(store.intake, systems.channels), rates, remembered=Memory(audit).ended
     )
@@ -226,14 +234,16 @@ def _agents(workflow: Workflow, ports: AgentPorts) -> dict[str, Agent]:
     return {node.name: build(node.name, node.version, ports) for node in workflow.agents}
 
 
-def _threads(carried: list[Workflow], store: Store, effects: Effects, ports: AgentPorts) -> OrderThreads:
+def _threads(
+    carried: list[Workflow], store: Store, effects: Effects, staff: Callable[[Workflow], dict[str, Agent]]
+) -> OrderThreads:
     """Compile the workflow in force, which comes first, and the earlier ones whose threads may still be waiting."""
     reviewing = Reviewing(
         store.reviews, store.journal, store.checkpointer, store.keys, clock=store.clock, metrics=store.metrics
     )
     graphs: dict[str, Any] = {}
     for workflow in carried:
-        asking = Asking(_agents(workflow, ports), store.journal, effects, store.clock, store.metrics)
+        asking = Asking(staff(workflow), store.journal, effects, store.clock, store.metrics)
         nodes = OrderNodes(
             workflow, asking, reviewing, effects, store.journal, clock=store.clock, metrics=store.metrics
         )
