@@ -39,6 +39,8 @@ HOLD_ATTEMPTS = 3
 """Races for stock an order may lose before its fallback decides."""
 OURS = (StaleFence, LeaseLost, StoreUnavailable, AuditBehind, CancelRequested)
 """Not the agent's failure: no fallback helps, the run stops and is delivered again."""
+MODES = {Autonomy.AUTONOMOUS: Mode.NORMAL, Autonomy.SUGGESTION: Mode.SUGGESTION, Autonomy.SHADOW: Mode.SHADOW}
+"""Under which mode an agent's own decision is recorded."""
 _CODE = installed_version("signalbox")
 
 
@@ -88,12 +90,7 @@ class Asking:
         started = self._clock.now()
         verdict = await self._agents[node.name].decide(run.case(started, hints=hints))
         took_ms = round((self._clock.now() - started).total_seconds() * 1000)
-        mode = {
-            Autonomy.AUTONOMOUS: Mode.NORMAL,
-            Autonomy.SUGGESTION: Mode.SUGGESTION,
-            Autonomy.SHADOW: Mode.SHADOW,
-        }[node.mode]
-        return await self._record(run, node, verdict, attempt=attempt, mode=mode, took_ms=took_ms)
+        return await self._record(run, node, verdict, attempt=attempt, mode=MODES[node.mode], took_ms=took_ms)
 
     async def _record(
         self, run: OrderRun, node: AgentNode, verdict: Verdict, *, attempt: int, mode: Mode, took_ms: int

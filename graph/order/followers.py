@@ -8,21 +8,21 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from domain.decision import Decision, Mode, Proposal
+from domain.decision import Decision, Proposal
 from domain.effect import Effect, EffectKind
-from domain.errors import ConnectorRejected, MalformedPayload, MissingRate, TooLate
+from domain.errors import ConnectorRejected, MalformedPayload, MissingRate, TooLate, Transient
 from domain.event import Event, decision_event
 from domain.ids import ThreadId
 from domain.order import OrderProgress
 from domain.ports import Agent, Delivery
 from domain.values import Plain
 from graph.effects import Effects, effect_key
-from graph.order.asking import decided
+from graph.order.asking import MODES, decided
 from graph.order.run import OrderRun
 from graph.runtime.atomics import UNFENCED
 from graph.runtime.orders import OrderRecord
 from graph.runtime.store import Store
-from graph.topology.model import AgentNode
+from graph.topology.model import AgentNode, Autonomy
 from tools.fx import Rates
 
 log = structlog.get_logger(__name__)
@@ -86,7 +86,8 @@ class Follower:
 
     async def _follow(self, node: AgentNode, run: OrderRun, progress: OrderProgress, event: Event) -> None:
         decision = await self._decide(node, run, progress, event)
-        await self._act(run, decision, progress)
+        if node.mode is Autonomy.AUTONOMOUS:
+            await self._act(run, decision, progress)
 
     async def _run(self, record: OrderRecord, occasion: Event) -> OrderRun:
         if record.order is None:
@@ -111,10 +112,17 @@ class Follower:
         started = self._store.clock.now()
         usd = None if run.exposure_usd is None else int(run.exposure_usd * 100)
         hints: dict[str, Plain] = {"progress": progress.value, "usd_minor": usd}
-        verdict = await self._agents[node.name].decide(run.case(started, hints=hints))
+        try:
+            async with asyncio.timeout(node.timeout_ms / 1000):
+                verdict = await self._agents[node.name].decide(run.case(started, hints=hints))
+        except TimeoutError:
+            raise Transient(
+                f"{node.name} gave no answer within {node.timeout_ms} ms; it is asked again later"
+            ) from None
         took_ms = round((self._store.clock.now() - started).total_seconds() * 1000)
         attempt = OCCASIONS.index(progress) + 1
-        offered = decided(run, node, verdict, self._store.clock, attempt=attempt, mode=Mode.NORMAL, took_ms=took_ms)
+        mode = MODES[node.mode]
+        offered = decided(run, node, verdict, self._store.clock, attempt=attempt, mode=mode, took_ms=took_ms)
         event = decision_event(
             offered,
             correlation_id=run.correlation_id,
