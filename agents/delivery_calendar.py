@@ -1,4 +1,4 @@
-"""Dates of pick-up and delivery: cut-offs in the warehouse's zone, working days and holidays of each country.
+"""Dates of pick-up and delivery: cut-offs in the warehouse's zone, its own closures, working days and holidays.
 
 A country the holiday tables do not know has weekends only. Lunar and Islamic dates in the tables are estimates.
 """
@@ -69,7 +69,9 @@ class DeliveryCalendar:
         first = 0 if local.time() <= site.cutoff else 1
         for ahead in range(first, HORIZON_DAYS):
             day = local.date() + timedelta(days=ahead)
-            if day.weekday() in site.pickup_weekdays and day not in closed_days(site.country, day.year):
+            if day.weekday() not in site.pickup_weekdays or day in site.closed_on:
+                continue
+            if day not in closed_days(site.country, day.year):
                 return datetime.combine(day, site.cutoff, tzinfo=local.tzinfo).astimezone(UTC)
         return None
 

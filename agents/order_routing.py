@@ -5,7 +5,7 @@ It knows the fraud verdict only from the shared decisions and the reservation on
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from agents.delivery_calendar import DeliveryCalendar
@@ -15,12 +15,18 @@ from agents.inventory_reservation import POLICY as STOCK_POLICY
 from agents.inventory_reservation import StockPolicy
 from agents.network import Network
 from agents.precedents import held_lines
-from agents.routing_blocks import Goods, build_blocks, coarsened, describe, pack_greedily
-from agents.routing_offers import OfferDesk, Tariff, Terms, minor_units, tariffs
-from agents.routing_problem import UNKNOWN_VALUE, Problem, Solution, Weights
-from agents.routing_report import no_route, review, routed
+from agents.routing_blocks import Goods, build_blocks, coarsened, pack_greedily
+from agents.routing_duty import Consignment, ImportBill, import_bill, limit_currencies
+from agents.routing_goods import insured_values, missing_units, open_goods
+from agents.routing_market import Market, terms_of
+from agents.routing_matter import Matter
+from agents.routing_policy import POLICY, RoutingPolicy
+from agents.routing_problem import Problem, Solution, merged
+from agents.routing_refusal import no_route, review, unfillable
+from agents.routing_report import routed
 from agents.routing_solver import solve
 from agents.shipping_options import OPTIONS, OptionClass, option_class
+from agents.tax_rules import TaxTable, shipped_rules
 from domain.catalogue import Product
 from domain.decision import Outcome, Reason, Verdict
 from domain.errors import MissingRate
@@ -28,41 +34,11 @@ from domain.fx import RateTable
 from domain.ids import Sku, WarehouseId
 from domain.inventory import StockLevel
 from domain.money import Money
-from domain.order import Order, PaymentMethod
+from domain.order import Order
 from domain.ports import AgentCase, CataloguePort, WarehousePort
 from domain.shipment import Lane, Warehouse
 
-
-@dataclass(frozen=True, kw_only=True)
-class RoutingPolicy:
-    """The weights of the objective, the limits of the exact method, and declared confidences."""
-
-    version: str
-    settlement: str
-    """Currency all costs are compared in."""
-    weights: Weights
-    exact_blocks: int
-    """Beyond this many, blocks are merged, and beyond that packed greedily: bounded time instead of optimality."""
-    contested_blocks: int
-    """The same limit when blocks compete for a site's last units."""
-    most_blocks: int
-    """An order in more pieces than this goes to a person."""
-    exact: float
-    bounded: float
-    fallback: float
-
-
-POLICY = RoutingPolicy(
-    version="routing-2026-11-01",
-    settlement="USD",
-    weights=Weights(late_hour_minor=25, split_minor=100, ship_by_minor=2500),
-    exact_blocks=10,
-    contested_blocks=7,
-    most_blocks=60,
-    exact=0.95,
-    bounded=0.8,
-    fallback=0.72,
-)
+__all__ = ["POLICY", "OrderRouting", "RoutingPolicy"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +56,7 @@ class OrderRouting:
     """Finds the plan with the lowest cost plus lateness, and says why the others lost."""
 
     name = "order_routing"
-    version = "or-1.0"
+    version = "or-1.1"
     fallbacks = ("cheapest_route",)
 
     def __init__(
@@ -92,8 +68,9 @@ class OrderRouting:
         exchange: Exchange,
         policy: RoutingPolicy = POLICY,
         stock_policy: StockPolicy = STOCK_POLICY,
+        taxes: TaxTable | None = None,
     ) -> None:
-        """``network`` and ``exchange`` are shared with the other agents."""
+        """``network`` and ``exchange`` are shared with the other agents; ``taxes`` other than the shipped rows."""
         self._wms = wms
         self._erp = erp
         self._network = network
@@ -101,8 +78,9 @@ class OrderRouting:
         self.policy = policy
         self._stock_policy = stock_policy
         self._calendar = DeliveryCalendar()
+        self._market = Market(self._calendar, policy.settlement)
+        self._taxes = taxes or shipped_rules()
         self._products: dict[Sku, Product] = {}
-        self._priced: dict[str, tuple[tuple[Lane, ...], RateTable, tuple[Tariff, ...]]] = {}
 
     async def decide(self, case: AgentCase) -> Verdict:
         """Find the best plan.
@@ -155,10 +133,9 @@ class OrderRouting:
             self._wms.stock(skus),
             self._erp.products(skus),
         )
-        currencies = {order.currency, self.policy.settlement}
-        currencies |= {site.pick_pack.currency for site in sites}
-        currencies |= {lane.steps[0].price.currency for lane in lanes}
-        currencies |= {lane.max_value.currency for lane in lanes if lane.max_value}
+        currencies = {order.currency, *self._market.currencies(order.ship_to.country, sites, lanes)}
+        if self.policy.duty_rule(order, now.date()) is not None:
+            currencies |= limit_currencies(self._taxes, order.ship_to.country)
         rates = await self._exchange.table(currencies, now)
         self._remember(products)
         return Surroundings(sites=sites, lanes=lanes, levels=levels, products=products, rates=rates)
@@ -188,29 +165,98 @@ class OrderRouting:
         *,
         cheapest: bool = False,
     ) -> Verdict:
-        order = case.order
-        goods, unknown = self._goods(order, around, case.now)
+        """Goods, offers, problem, plan: the first step that cannot be taken is the answer."""
+        order, policy = case.order, self.policy
+        rule = policy.duty_rule(order, case.now.date())
+        bill: ImportBill | None = None
+        if rule is not None:
+            try:
+                bill = self._bill(case, around.rates)
+            except MissingRate as missing:
+                return review("DUTY_RATE_MISSING", f"the duty to pay cannot be settled: {missing}", "erp.rates")
+            if bill is None:
+                return review(
+                    "NO_DUTY_RULE", f"no dated tax row covers imports to {order.ship_to.country}", "tax_rules"
+                )
+        values = insured_values(order, around.rates, case.now, settlement=policy.settlement)
+        goods, unknown = open_goods(order, around.products, values, bill.by_line_minor if bill else ())
         if unknown:
             return review("WEIGHT_UNKNOWN", f"nobody knows the weight of {', '.join(unknown)}", "erp.products")
-        desk = OfferDesk(self._calendar, lambda site: self._picking(site, around.rates, case.now))
-        terms = Terms(
-            country=order.ship_to.country,
-            cash_on_delivery=order.payment.method is PaymentMethod.COD,
-            released_at=case.now,
-            ship_by=order.ship_by,
-        )
-        offers, killed = desk.offers(around.sites, self._tariffs(order.ship_to.country, around, case.now), terms)
-        blocks = build_blocks(goods, offers, stock, self.policy.most_blocks)
+        desk = self._market.desk(order.ship_to.country, around.sites, around.lanes, around.rates, now=case.now)
+        offers, killed = desk.offers(terms_of(order, case.now, duty_paid=rule is not None))
+        may_split = sum(values) > policy.split_above_minor
+        blocks = build_blocks(goods, offers, stock, most=policy.most_blocks, several_sites=may_split)
         if blocks is None:
-            return review(
-                "TOO_MANY_PARCELS", f"the order needs more than {self.policy.most_blocks} parcels", "order.lines"
-            )
-        due = None if cheapest else self._due(order, case.now)
-        problem = Problem(blocks=tuple(blocks), offers=tuple(offers), stock=stock, due=due, weights=self.policy.weights)
-        best, frontier, exact = self._solve(problem)
-        if best is None:
-            return no_route(problem, around.sites, killed, version=self.policy.version)
-        return routed(case, problem, best, frontier, around.sites, killed, exact=exact, policy=self.policy)
+            if not missing_units(goods, stock):
+                return review(
+                    "TOO_MANY_PARCELS", f"the order needs more than {policy.most_blocks} parcels", "order.lines"
+                )
+            blocks = [item.block(item.units) for item in goods]
+        problem = Problem(
+            blocks=tuple(blocks),
+            offers=offers,
+            stock=stock,
+            due=None if cheapest else self._due(order, case.now),
+            weights=policy.weights,
+            scarcity=self._scarcity(goods),
+            parcels_left={site.warehouse: left for site in around.sites if (left := site.parcels_left) is not None},
+        )
+        matter = Matter(
+            problem=problem,
+            sites=around.sites,
+            killed=killed,
+            policy=policy,
+            may_split=may_split,
+            worth_minor=sum(values),
+            duty_rule=rule.rule_id if rule else None,
+            bill=bill,
+        )
+        return self._settle(case, matter)
+
+    def _settle(self, case: AgentCase, matter: Matter) -> Verdict:
+        """The plan; without one the order waits if an arrival of stock would mend that, else a person is asked."""
+        problem = matter.problem
+        attempt = self._solve if matter.may_split else self._together
+        best, frontier, exact = attempt(problem)
+        if best is not None:
+            method = "exact" if exact else "bounded"
+            return routed(case, matter, best, frontier, method=method, calendar=self._calendar)
+        units = merged(problem.blocks).units()
+        plenty = {(site.warehouse, sku): wanted for site in matter.sites for sku, wanted in units.items()}
+        if attempt(replace(problem, stock=plenty))[0] is None:
+            return no_route(matter)
+        return unfillable(case, matter)
+
+    def _together(self, problem: Problem) -> tuple[Solution | None, Sequence[Solution], bool]:
+        """The best plan in one parcel; when no lane takes that, the best from one site."""
+        routing = solve(replace(problem, blocks=(merged(problem.blocks),)))
+        if routing is not None:
+            return routing.best, routing.frontier, True
+        sites = dict.fromkeys(offer.warehouse for offer in problem.offers)
+        found = [
+            self._solve(replace(problem, offers=tuple(offer for offer in problem.offers if offer.warehouse == site)))
+            for site in sites
+        ]
+        plans = [(best, frontier, exact) for best, frontier, exact in found if best is not None]
+        return min(plans, key=lambda plan: (plan[0].objective_minor, plan[0].arrives), default=(None, (), True))
+
+    def _bill(self, case: AgentCase, rates: RateTable) -> ImportBill | None:
+        """Duty and import tax of what crosses the border."""
+        sent, imports = case.hints.get("consignee_value_today"), case.hints.get("imports_half_year")
+        aggregate = self.policy.aggregate_same_day_same_consignee and isinstance(sent, dict)
+        consignment = Consignment(
+            order=case.order,
+            sent_today=Money.model_validate(sent) if aggregate else None,
+            imports_before=imports if isinstance(imports, int) else 0,
+        )
+        return import_bill(consignment, self._taxes, rates, case.now, settlement=self.policy.settlement)
+
+    def _scarcity(self, goods: Sequence[Goods]) -> dict[tuple[WarehouseId, Sku], int]:
+        """What the order's units are worth to later orders; empty as long as nobody has said."""
+        if not self.policy.scarcity:
+            return {}
+        wanted = {item.sku for item in goods}
+        return {key: worth for key, worth in self.policy.scarcity.items() if key[1] in wanted}
 
     def _solve(self, problem: Problem) -> tuple[Solution | None, Sequence[Solution], bool]:
         """The optimum when the order is small enough, else the best of the bounded methods."""
@@ -223,44 +269,6 @@ class OrderRouting:
             found.append(routing.best)
         return min(found, key=lambda plan: plan.objective_minor, default=None), (), False
 
-    def _goods(self, order: Order, around: Surroundings, now: datetime) -> tuple[list[Goods], list[str]]:
-        """The open lines in shipping terms, and those nobody knows the weight of."""
-        goods: list[Goods] = []
-        unknown: list[str] = []
-        for line, value in zip(order.open_lines, self._values(order, around.rates, now), strict=True):
-            described = describe(line, around.products.get(line.sku), value)
-            if described is None:
-                unknown.append(line.sku or line.line_id)
-            else:
-                goods.append(described)
-        return goods, unknown
-
-    def _values(self, order: Order, rates: RateTable, now: datetime) -> list[int]:
-        """What each line is insured for: its share of what the buyer pays for everything still open."""
-        lines = order.open_lines
-        try:
-            whole = minor_units(order.total_open, self.policy.settlement, rates, now)
-        except MissingRate:
-            return [UNKNOWN_VALUE] * len(lines)
-        prices = [max(0, line.unit_price.amount_minor) * line.quantity_open for line in lines]
-        shares = Money(amount_minor=max(0, whole), currency=self.policy.settlement).allocate(
-            prices if any(prices) else [1] * len(lines)
-        )
-        return [share.amount_minor for share in shares]
-
-    def _tariffs(self, country: str, around: Surroundings, now: datetime) -> tuple[Tariff, ...]:
-        kept = self._priced.get(country)
-        if kept is None or kept[0] is not around.lanes or kept[1] is not around.rates:
-            kept = (around.lanes, around.rates, tariffs(around.lanes, self.policy.settlement, around.rates, now))
-            self._priced[country] = kept
-        return kept[2]
-
-    def _picking(self, site: Warehouse, rates: RateTable, now: datetime) -> int | None:
-        try:
-            return minor_units(site.pick_pack, self.policy.settlement, rates, now)
-        except MissingRate:
-            return None
-
     def _due(self, order: Order, now: datetime) -> datetime | None:
         """The promise: the order's own date, else what an express choice promises, else none."""
         if order.deliver_by is not None or option_class(order.shipping_option) is not OptionClass.EXPRESS:
@@ -270,7 +278,8 @@ class OrderRouting:
 
 def _tractable(problem: Problem, policy: RoutingPolicy) -> bool:
     wanted = [sku for block in problem.blocks for sku in block.units()]
-    contested = len(wanted) > len(set(wanted))
+    room = problem.parcels_left.values()
+    contested = len(wanted) > len(set(wanted)) or any(0 < left < len(problem.blocks) for left in room)
     return len(problem.blocks) <= (policy.contested_blocks if contested else policy.exact_blocks)
 
 

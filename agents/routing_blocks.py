@@ -1,7 +1,7 @@
 """From order lines to blocks, and from many blocks to few: what must, may and cannot travel together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.routing_problem import (
     Block,
@@ -34,6 +34,8 @@ class Goods:
     value_minor: int
     """Insured value of all units in settlement currency; ``UNKNOWN_VALUE`` without a rate."""
     hazards: int
+    duty_minor: int = 0
+    """Duty and import tax of all units, when the sender has to pay them."""
 
     def block(self, units: int) -> Block:
         """So many units as one block."""
@@ -43,6 +45,7 @@ class Goods:
             volume_mm3=self.unit_mm3 * units,
             value_minor=-(-self.value_minor * units // self.units),
             hazards=self.hazards,
+            duty_minor=-(-self.duty_minor * units // self.units),
         )
 
 
@@ -58,10 +61,10 @@ def hazard_bits(product: Product | None) -> int:
     return HAZARD_BITS[product.dangerous]
 
 
-def describe(line: OrderLine, product: Product | None, value_minor: int) -> Goods | None:
-    """The line in shipping terms; None when nobody knows its weight."""
+def describe(line: OrderLine, product: Product | None, value_minor: int, duty_minor: int = 0) -> Goods | None:
+    """The line in shipping terms; None when nobody knows its weight (0 g is nobody's weight)."""
     unit_g = product.weight_g if product and product.weight_g is not None else line.weight_g
-    if unit_g is None:
+    if unit_g is None or unit_g <= 0:
         return None
     sides = (product.length_mm, product.width_mm, product.height_mm) if product else (None, None, None)
     volume = 1
@@ -76,11 +79,17 @@ def describe(line: OrderLine, product: Product | None, value_minor: int) -> Good
         unit_mm3=volume,
         value_minor=value_minor,
         hazards=hazard_bits(product),
+        duty_minor=duty_minor,
     )
 
 
-def build_blocks(goods: Sequence[Goods], offers: Sequence[Offer], stock: Stock, most: int) -> list[Block] | None:
-    """Kits whole; a line in pieces only when no site holds it or no lane carries it. None beyond ``most`` blocks."""
+def build_blocks(
+    goods: Sequence[Goods], offers: Sequence[Offer], stock: Stock, *, most: int, several_sites: bool
+) -> list[Block] | None:
+    """Kits whole; a line in pieces only when no lane carries it, or no site holds it and several may send.
+
+    None beyond ``most`` blocks.
+    """
     kits: dict[str, list[Block]] = {}
     blocks: list[Block] = []
     sites = list(dict.fromkeys(offer.warehouse for offer in offers))
@@ -88,7 +97,7 @@ def build_blocks(goods: Sequence[Goods], offers: Sequence[Offer], stock: Stock, 
         if item.kit_id is not None:
             kits.setdefault(item.kit_id, []).append(item.block(item.units))
             continue
-        for units in _site_pieces(item, stock, sites):
+        for units in _site_pieces(item, stock, sites) if several_sites else [item.units]:
             carried = _carried(item, units, offers)
             if carried and -(-units // carried) > most:
                 return None
@@ -139,13 +148,7 @@ def coarsened(problem: Problem) -> Problem:
     blocks: list[Block] = []
     for group in groups.values():
         blocks += _packed(problem, sorted(group, key=lambda block: -block.grams))
-    return Problem(
-        blocks=tuple(blocks),
-        offers=problem.offers,
-        stock=problem.stock,
-        due=problem.due,
-        weights=problem.weights,
-    )
+    return replace(problem, blocks=tuple(blocks))
 
 
 def _packed(problem: Problem, group: Sequence[Block]) -> list[Block]:
@@ -180,14 +183,17 @@ def pack_greedily(problem: Problem) -> Solution | None:
 
 def _fill(problem: Problem, offers: Sequence[Offer]) -> Solution | None:
     left = sorted(problem.blocks, key=lambda block: -block.grams)
-    stock = dict(problem.stock)
+    stock, room = dict(problem.stock), dict(problem.parcels_left)
     shipments: list[Shipment] = []
     while left:
-        choices = [choice for offer in offers if (choice := _parcel(offer, left, stock)) is not None]
+        open_offers = [offer for offer in offers if room.get(offer.warehouse, 1) > 0]
+        choices = [choice for offer in open_offers if (choice := _parcel(offer, left, stock)) is not None]
         if not choices:
             return None
         shipment, used = min(choices, key=lambda choice: choice[0].price_minor / max(1, choice[0].content.grams))
         shipments.append(shipment)
+        if shipment.offer.warehouse in room:
+            room[shipment.offer.warehouse] -= 1
         for sku, units in shipment.content.units().items():
             stock[shipment.offer.warehouse, sku] -= units
         left = [block for i, block in enumerate(left) if i not in used]

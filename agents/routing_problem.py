@@ -2,13 +2,16 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from domain.ids import ServiceId, Sku, WarehouseId
+from domain.shipment import PER_MILLE, TransitShare
 
 UNKNOWN_VALUE = 1 << 50
 """The value of goods without a usable rate: above every limit, so that no limit is passed by guessing."""
+UNPRICED = 1 << 60
+"""The price of a weight in a gap of a price table: more than anything costs."""
 HOUR = timedelta(hours=1)
 
 
@@ -31,6 +34,8 @@ class Block:
     value_minor: int
     hazards: int
     """Bit per dangerous-goods class present."""
+    duty_minor: int = 0
+    """Duty and import tax the sender pays when the goods cross a border duty paid."""
 
     def units(self) -> dict[Sku, int]:
         """Units per SKU."""
@@ -52,27 +57,50 @@ def merged(blocks: Iterable[Block]) -> Block:
         volume_mm3=sum(block.volume_mm3 for block in whole),
         value_minor=sum(block.value_minor for block in whole),
         hazards=hazards,
+        duty_minor=sum(block.duty_minor for block in whole),
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Share:
+    """A fee that is so many per mille of an amount, or the least amount when that is more."""
+
+    per_mille: int
+    at_least_minor: int
+
+    def of(self, amount_minor: int) -> int:
+        """The fee on an amount, rounded half up."""
+        return max(self.at_least_minor, (amount_minor * self.per_mille + PER_MILLE // 2) // PER_MILLE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Offer:
-    """One lane for one order: price steps with picking included, limits, and dates."""
+    """One lane for one order: price steps with picking and surcharges included, limits, and dates."""
 
     warehouse: WarehouseId
     service: ServiceId
     carrier: str
     limits_g: tuple[int, ...]
     prices_minor: tuple[int, ...]
+    """By step; ``UNPRICED`` where the table has a gap."""
+    hazard_prices_minor: tuple[int, ...] = ()
+    """The same for parcels with dangerous goods; empty when they cost no more."""
     divisor: int
     accepts: int
     """Bit per dangerous-goods class accepted."""
     max_value_minor: int | None
+    collecting: Share | None = None
+    """Fee for collecting the value of the goods at the door; None when nothing is collected or it costs nothing."""
+    pays_duty: bool = False
+    """The parcel crosses a border and travels duty paid."""
+    disbursement: Share | None = None
+    """Fee for advancing duty and tax."""
     ready_at: datetime
     arrives_p50: datetime
     arrives_p80: datetime
     ships_late: bool = False
     """Picked up after the marketplace's hand-over deadline."""
+    transit: tuple[TransitShare, ...] = ()
 
     def billable_g(self, block: Block) -> int:
         """Billable grams: the larger of mass and volume by the carrier's divisor (cm3 per kg is mm3 per g)."""
@@ -85,7 +113,28 @@ class Offer:
         if self.max_value_minor is not None and block.value_minor > self.max_value_minor:
             return None
         step = bisect_left(self.limits_g, self.billable_g(block))
-        return self.prices_minor[step] if step < len(self.limits_g) else None
+        if step >= len(self.limits_g):
+            return None
+        extra = self.extra_minor(block.value_minor, block.duty_minor)
+        table = self.hazard_prices_minor if block.hazards and self.hazard_prices_minor else self.prices_minor
+        price = table[step] + extra
+        return price if price < UNPRICED else None
+
+    def extra_minor(self, value_minor: int, duty_minor: int) -> int:
+        """What depends on the value of the goods: collecting it, and duty with the fee for advancing it."""
+        extra = 0
+        if self.collecting is not None:
+            extra = UNPRICED if value_minor >= UNKNOWN_VALUE else self.collecting.of(value_minor)
+        return extra + self.duty_paid_minor(duty_minor) + self.advancing_minor(duty_minor)
+
+    def duty_paid_minor(self, duty_minor: int) -> int:
+        """Duty and import tax the sender pays for a parcel."""
+        return duty_minor if self.pays_duty else 0
+
+    def advancing_minor(self, duty_minor: int) -> int:
+        """The carrier's fee for advancing duty and tax; nothing when there is nothing to advance."""
+        advanced = self.duty_paid_minor(duty_minor)
+        return self.disbursement.of(advanced) if advanced and self.disbursement is not None else 0
 
 
 Stock = Mapping[tuple[WarehouseId, Sku], int]
@@ -111,10 +160,20 @@ class Problem:
     stock: Stock
     due: datetime | None
     weights: Weights
+    scarcity: Mapping[tuple[WarehouseId, Sku], int] = field(default_factory=dict)
+    """Opportunity cost of one unit in minor units: what later orders would pay to have it. Absent is 0."""
+    parcels_left: Mapping[WarehouseId, int] = field(default_factory=dict)
+    """How many parcels a site can still take; absent is no limit."""
 
     def in_stock(self, warehouse: WarehouseId, block: Block) -> bool:
         """Whether the site has the block's units, taken alone."""
         return all(self.stock.get((warehouse, sku), 0) >= units for sku, units in block.units().items())
+
+    def scarcity_minor(self, warehouse: WarehouseId, block: Block) -> int:
+        """What the block's units are worth to later orders at the site."""
+        if not self.scarcity:
+            return 0
+        return sum(self.scarcity.get((warehouse, sku), 0) * units for sku, units in block.units().items())
 
     def late_hours(self, arrives: datetime) -> int:
         """Hours after the promise, rounded up; 0 without a promise."""
@@ -138,25 +197,36 @@ class Solution:
 
     shipments: tuple[Shipment, ...]
     cost_minor: int
+    """Parcels alone."""
+    handling_minor: int
+    """For every parcel beyond the first."""
     objective_minor: int
     arrives: datetime
     late_hours: int
     ship_by_missed: bool
 
+    @property
+    def charged_minor(self) -> int:
+        """What plans are compared by beside time: parcels and the handling of extra ones."""
+        return self.cost_minor + self.handling_minor
+
 
 def appraise(problem: Problem, shipments: Iterable[Shipment]) -> Solution:
-    """A solution's figures from its parcels: cost + lateness + splits + a missed hand-over."""
+    """A solution's figures from its parcels: cost + handling + lateness + a missed hand-over + scarce units used."""
     chosen = tuple(shipments)
     cost = sum(shipment.price_minor for shipment in chosen)
     arrives = max(shipment.offer.arrives_p80 for shipment in chosen)
     late = problem.late_hours(arrives)
     missed = any(shipment.offer.ships_late for shipment in chosen)
     weights = problem.weights
-    penalty = weights.late_hour_minor * late + weights.split_minor * (len(chosen) - 1)
+    handling = weights.split_minor * (len(chosen) - 1)
+    scarce = sum(problem.scarcity_minor(shipment.offer.warehouse, shipment.content) for shipment in chosen)
+    penalty = weights.late_hour_minor * late + (weights.ship_by_minor if missed else 0) + scarce
     return Solution(
         shipments=chosen,
         cost_minor=cost,
-        objective_minor=cost + penalty + (weights.ship_by_minor if missed else 0),
+        handling_minor=handling,
+        objective_minor=cost + handling + penalty,
         arrives=arrives,
         late_hours=late,
         ship_by_missed=missed,

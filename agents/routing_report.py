@@ -1,92 +1,78 @@
-"""The routing decision in words and plain data: the plan, the plans that lost and why, or what killed every site."""
+"""The routing decision in words and plain data: the plan, the plans that lost, and why."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
+from agents.delivery_calendar import DeliveryCalendar
 from agents.routing_blocks import HAZARD_BITS
-from agents.routing_offers import CONSTRAINTS, constraints_of
+from agents.routing_constraints import CONSTRAINTS, constraints_of
+from agents.routing_matter import Matter
 from agents.routing_problem import Problem, Shipment, Solution, appraise, merged
 from domain.decision import Outcome, Reason, Verdict
 from domain.ids import WarehouseId
 from domain.money import Money
 from domain.ports import AgentCase
-from domain.shipment import Parcel, RoutePlan, Warehouse
+from domain.shipment import PER_MILLE, Parcel, RoutePlan
 from domain.values import Plain
 
 SHOWN_ALTERNATIVES = 5
 
 
-class ReportPolicy(Protocol):
-    """What of the routing policy a report names."""
-
-    @property
-    def version(self) -> str:
-        """The published version."""
-
-    @property
-    def settlement(self) -> str:
-        """The currency of all costs."""
-
-    @property
-    def exact(self) -> float:
-        """Declared confidence of an optimum."""
-
-    @property
-    def bounded(self) -> float:
-        """Declared confidence of a plan from a bounded method."""
-
-
 def routed(
-    case: AgentCase,
-    problem: Problem,
-    best: Solution,
-    frontier: Sequence[Solution],
-    sites: Sequence[Warehouse],
-    killed: Mapping[WarehouseId, str],
-    *,
-    exact: bool,
-    policy: ReportPolicy,
-) -> Verdict:
-    """The verdict for a plan."""
+    case: AgentCase, matter: Matter, best: Solution, frontier: Sequence[Solution], *, method: str,
+    calendar: DeliveryCalendar,
+) -> Verdict:  # fmt: skip
+    """The verdict for a plan; ``method`` is ``exact`` or ``bounded``."""
+    problem, policy = matter.problem, matter.policy
     used = {shipment.offer.warehouse for shipment in best.shipments}
-    plan = route_plan(best, policy.settlement)
     fraud = case.decisions.get("fraud_detection")
+    on_time = _on_time_per_mille(best, problem, case.order.ship_to.country, calendar)
     flags = [
         flag
         for flag, raised in (
             ("split", len(best.shipments) > 1),
             ("late", best.late_hours > 0),
             ("ship_by_missed", best.ship_by_missed),
-            ("bounded_method", not exact),
+            ("bounded_method", method != "exact"),
+            ("duty_paid", any(shipment.offer.pays_duty for shipment in best.shipments)),
             ("fraud_not_clear", fraud is not None and fraud.outcome is not Outcome.PROCEED),
         )
         if raised
     ]
     facts: dict[str, Plain] = {
-        "plan": plan.model_dump(mode="json"),
-        "origins": [*sorted({site.country for site in sites if site.warehouse in used})],
+        "plan": route_plan(best, policy.settlement).model_dump(mode="json"),
+        "origins": [*sorted({site.country for site in matter.sites if site.warehouse in used})],
+        "chosen": {**_figures(best), "on_time_per_mille": on_time},
         "alternatives": _alternatives(best, frontier),
-        "warehouses": [_standing(problem, best, site.warehouse, killed) for site in sites],
+        "warehouses": [_standing(problem, best, site.warehouse, matter.killed) for site in matter.sites],
         "fraud": None if fraud is None else {"decision": fraud.decision, "version": fraud.versions.agent},
         "due": problem.due.isoformat() if problem.due else None,
-        "method": "exact" if exact else "bounded",
-        "weights": {
-            "late_hour_minor": problem.weights.late_hour_minor,
-            "split_minor": problem.weights.split_minor,
-            "ship_by_minor": problem.weights.ship_by_minor,
-        },
-        "thresholds_version": policy.version,
-        "confidence_basis": "declared",
+        "method": method,
+        **matter.rules(),
     }
     return Verdict(
         decision="route",
         outcome=Outcome.PROCEED,
-        confidence=policy.exact if exact else policy.bounded,
+        confidence=policy.exact if method == "exact" else policy.bounded,
         flags=tuple(flags),
         reasons=_reasons(best, policy.settlement, problem),
         facts=facts,
-        inputs={"stock": _stock_seen(problem), "lanes": len(problem.offers)},
+        inputs={"stock": matter.stock_seen(), "lanes": len(problem.offers)},
     )
+
+
+def _on_time_per_mille(best: Solution, problem: Problem, country: str, calendar: DeliveryCalendar) -> int | None:
+    """The odds that every parcel keeps the promise; None without a promise, or when a lane gives no distribution."""
+    if problem.due is None or any(not shipment.offer.transit for shipment in best.shipments):
+        return None
+    odds = PER_MILLE
+    for offer in (shipment.offer for shipment in best.shipments):
+        kept = sum(
+            share.per_mille
+            for share in offer.transit
+            if calendar.arrival(offer.ready_at, country, share.days) <= problem.due
+        )
+        odds = odds * kept // PER_MILLE
+    return odds
 
 
 def route_plan(solution: Solution, currency: str) -> RoutePlan:
@@ -97,54 +83,6 @@ def route_plan(solution: Solution, currency: str) -> RoutePlan:
         objective_minor=solution.objective_minor,
         late_hours=solution.late_hours,
         ship_by_missed=solution.ship_by_missed,
-    )
-
-
-def no_route(
-    problem: Problem, sites: Sequence[Warehouse], killed: Mapping[WarehouseId, str], *, version: str
-) -> Verdict:
-    """The verdict when no combination of site and lane carries the order: each site with what killed it."""
-    reasons = []
-    for site in sites:
-        code = killed.get(site.warehouse)
-        codes = (code,) if code else constraints_of(problem, site.warehouse)
-        reasons.append(
-            Reason(
-                code="NO_ROUTE",
-                text=f"{site.warehouse}: {'; '.join(CONSTRAINTS[code] for code in codes)}",
-                value=",".join(codes),
-                evidence=f"carriers.lanes:{site.warehouse}",
-            )
-        )
-    if not reasons:
-        reasons.append(Reason(code="NO_ROUTE", text="no warehouse is known", evidence="wms.warehouses"))
-    return Verdict(
-        decision="no_route",
-        outcome=Outcome.REVIEW,
-        confidence=None,
-        flags=("no_route",),
-        reasons=tuple(reasons),
-        counterfactual=("NO_ROUTE",),
-        facts={
-            "warehouses": [
-                {"warehouse": site.warehouse, "status": "infeasible", "codes": (reason.value or "").split(",")}
-                for site, reason in zip(sites, reasons, strict=False)
-            ],
-            "thresholds_version": version,
-        },
-        inputs={"stock": _stock_seen(problem), "lanes": len(problem.offers)},
-    )
-
-
-def review(code: str, text: str, evidence: str) -> Verdict:
-    """The verdict when an input is missing that no guess may replace."""
-    return Verdict(
-        decision="review",
-        outcome=Outcome.REVIEW,
-        confidence=None,
-        flags=(code.lower(),),
-        reasons=(Reason(code=code, text=text, evidence=evidence),),
-        counterfactual=(code,),
     )
 
 
@@ -163,10 +101,17 @@ def _parcel(number: int, shipment: Shipment, currency: str) -> Parcel:
         billable_g=offer.billable_g(content),
         dangerous=tuple(goods for goods, bit in HAZARD_BITS.items() if content.hazards & bit),
         cost=Money(amount_minor=shipment.price_minor, currency=currency),
+        duty_paid=_duty_paid(shipment, currency),
         arrives_p50=offer.arrives_p50,
         arrives_p80=offer.arrives_p80,
         ready_at=offer.ready_at,
     )
+
+
+def _duty_paid(shipment: Shipment, currency: str) -> Money | None:
+    if not shipment.offer.pays_duty:
+        return None
+    return Money(amount_minor=shipment.offer.duty_paid_minor(shipment.content.duty_minor), currency=currency)
 
 
 def _reasons(best: Solution, currency: str, problem: Problem) -> tuple[Reason, ...]:
@@ -191,7 +136,7 @@ def _reasons(best: Solution, currency: str, problem: Problem) -> tuple[Reason, .
 
 
 def _alternatives(best: Solution, frontier: Sequence[Solution]) -> list[Plain]:
-    others = [plan for plan in frontier if (plan.arrives, plan.cost_minor) != (best.arrives, best.cost_minor)]
+    others = [plan for plan in frontier if (plan.arrives, plan.charged_minor) != (best.arrives, best.charged_minor)]
     shown: list[Plain] = []
     for plan in sorted(others, key=lambda plan: plan.objective_minor)[:SHOWN_ALTERNATIVES]:
         parcels: list[Plain] = [
@@ -202,8 +147,10 @@ def _alternatives(best: Solution, frontier: Sequence[Solution]) -> list[Plain]:
 
 
 def _figures(plan: Solution) -> dict[str, Plain]:
+    """A plan's figures. What it costs includes the handling of extra parcels: that is how plans are compared."""
     return {
-        "cost_minor": plan.cost_minor,
+        "cost_minor": plan.charged_minor,
+        "parcels_minor": plan.cost_minor,
         "objective_minor": plan.objective_minor,
         "arrives_p80": plan.arrives.isoformat(),
         "late_hours": plan.late_hours,
@@ -211,7 +158,7 @@ def _figures(plan: Solution) -> dict[str, Plain]:
 
 
 def _why_lost(plan: Solution, best: Solution) -> str:
-    dearer = plan.cost_minor - best.cost_minor
+    dearer = plan.charged_minor - best.charged_minor
     hours = int((plan.arrives - best.arrives).total_seconds()) // 3600
     parts = []
     if dearer:
@@ -220,6 +167,8 @@ def _why_lost(plan: Solution, best: Solution) -> str:
         parts.append(f"{abs(hours)} h {'later' if hours > 0 else 'earlier'}")
     if plan.late_hours > best.late_hours:
         parts.append(f"{plan.late_hours} h past the promise")
+    if plan.ship_by_missed and not best.ship_by_missed:
+        parts.append("picked up after the marketplace's deadline")
     if len(plan.shipments) > len(best.shipments):
         parts.append(f"{len(plan.shipments)} parcels")
     return ", ".join(parts) or "equal figures; the other comes first by name"
@@ -238,7 +187,8 @@ def _standing(
         return {"warehouse": warehouse, "status": "lost", "why": _why_lost(alone, best), **_figures(alone)}
     codes = constraints_of(problem, warehouse)
     if codes == ("CONTESTED_STOCK",) and problem.in_stock(warehouse, merged(problem.blocks)):
-        codes = ("SEVERAL_PARCELS",)
+        room = problem.parcels_left.get(warehouse)
+        codes = ("SITE_NEARLY_FULL",) if room is not None and room < len(problem.blocks) else ("SEVERAL_PARCELS",)
     why = "; ".join(CONSTRAINTS[code] for code in codes)
     return {"warehouse": warehouse, "status": "infeasible", "why": f"not alone: {why}", "codes": list(codes)}
 
@@ -246,7 +196,7 @@ def _standing(
 def _alone(problem: Problem, warehouse: WarehouseId) -> Solution | None:
     """The site's best plan with everything in one parcel."""
     whole = merged(problem.blocks)
-    if not problem.in_stock(warehouse, whole):
+    if problem.parcels_left.get(warehouse, 1) < 1 or not problem.in_stock(warehouse, whole):
         return None
     plans = [
         appraise(problem, (Shipment(offer=offer, content=whole, price_minor=price),))
@@ -254,7 +204,3 @@ def _alone(problem: Problem, warehouse: WarehouseId) -> Solution | None:
         if offer.warehouse == warehouse and (price := offer.price_minor(whole)) is not None
     ]
     return min(plans, key=lambda plan: (plan.objective_minor, plan.arrives), default=None)
-
-
-def _stock_seen(problem: Problem) -> dict[str, Plain]:
-    return {f"{warehouse}:{sku}": units for (warehouse, sku), units in sorted(problem.stock.items())}

@@ -3,7 +3,8 @@
 For every arrival date T worth considering, ``best[mask]`` is the cheapest lane carrying those blocks by T, and
 ``f[mask] = min over sub containing the lowest block of best[sub] + f[mask - sub]``. The cheapest total over T, lateness
 included, is optimal for any price steps: |T| * 3^n steps. When blocks compete for a site's last units and the optimum
-oversteps, each site is used once with a partition of its own (|sites| * 3^n more), which is exact again.
+oversteps, or a site can take fewer parcels than the optimum sends it, each site is used once with a partition of its
+own (|sites| * 3^n more), which is exact again.
 """
 
 from bisect import bisect_left
@@ -11,15 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from agents.routing_partition import (
+    INFEASIBLE,
+    Parcels,
+    SitePlans,
+    Table,
+    cover,
+    extend,
+    partition,
+    partition_within,
+    unwind,
+)
 from agents.routing_problem import Block, Offer, Problem, Shipment, Solution, appraise, merged
 from domain.ids import Sku, WarehouseId
-
-INFEASIBLE = 1 << 60
-
-Table = tuple[list[int], list[int]]
-"""Cheapest price by mask, and the offer that gives it."""
-Parcels = list[tuple[int, int]]
-"""Mask and offer of each parcel."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +43,7 @@ class _Sums:
     volume: list[int]
     value: list[int]
     hazards: list[int]
+    duty: list[int]
 
 
 def solve(problem: Problem) -> Routing | None:
@@ -46,25 +52,26 @@ def solve(problem: Problem) -> Routing | None:
     Exponential in the number of blocks: callers keep it at ten or fewer.
     """
     on_time = tuple(offer for offer in problem.offers if not offer.ships_late)
-    searches = [_Search(problem, on_time)] if on_time else []
+    searches = [Search(problem, on_time)] if on_time else []
     if len(on_time) < len(problem.offers):
-        searches.append(_Search(problem, problem.offers))
+        searches.append(Search(problem, problem.offers))
     found = [plan for search in searches for plan in search.plans()]
     if not found:
         return None
-    best = min(found, key=lambda plan: (plan.objective_minor, plan.arrives, plan.cost_minor))
+    best = min(found, key=lambda plan: (plan.objective_minor, plan.arrives, plan.charged_minor))
     return Routing(best=best, frontier=_pareto(found))
 
 
 def _pareto(plans: Sequence[Solution]) -> tuple[Solution, ...]:
+    """The plans no other one beats in time without charging more."""
     kept: list[Solution] = []
-    for plan in sorted(plans, key=lambda plan: (plan.arrives, plan.cost_minor, plan.objective_minor)):
-        if not kept or plan.cost_minor < kept[-1].cost_minor:
+    for plan in sorted(plans, key=lambda plan: (plan.arrives, plan.charged_minor, plan.objective_minor)):
+        if not kept or plan.charged_minor < kept[-1].charged_minor:
             kept.append(plan)
     return tuple(kept)
 
 
-class _Search:
+class Search:
     """One problem over one set of offers."""
 
     def __init__(self, problem: Problem, offers: Sequence[Offer]) -> None:
@@ -73,7 +80,9 @@ class _Search:
         self.size = 1 << len(problem.blocks)
         self.sums = _sums(problem.blocks, self.size)
         self.contested = _contested(problem.blocks)
-        self.masks = {name: self._masks(name) for name in dict.fromkeys(offer.warehouse for offer in self.offers)}
+        names = dict.fromkeys(offer.warehouse for offer in self.offers)
+        self.scarce = {name: self._scarce(name) for name in names} if problem.scarcity else {}
+        self.masks = {name: self._masks(name) for name in names}
         self.dates = sorted({offer.arrives_p80 for offer in self.offers})
         self.tables = self._tables()
         self.solved: dict[int, Solution | None] = {}
@@ -100,8 +109,7 @@ class _Search:
     def _floor(self) -> int:
         """What the order costs with all the time in the world: no date is cheaper."""
         plan = self._plan(len(self.dates) - 1)
-        split = self.problem.weights.split_minor
-        return plan.cost_minor + split * (len(plan.shipments) - 1) if plan else INFEASIBLE
+        return plan.charged_minor if plan else INFEASIBLE
 
     def _earliest(self, in_time: list[int]) -> None:
         """Solve the last date in time, then bisect for the earliest one that costs the same."""
@@ -119,8 +127,8 @@ class _Search:
 
     def _plan(self, date: int) -> Solution | None:
         if date not in self.solved:
-            parcels = _cover(self.tables[date], self.size)
-            if parcels is not None and self.contested and not self._respects_stock(parcels):
+            parcels = cover(self.tables[date], self.size)
+            if parcels is not None and not (self._respects_stock(parcels) and self._respects_room(parcels)):
                 parcels = self._site_by_site(self.dates[date])
             self.solved[date] = None if parcels is None else self._appraise(parcels)
         return self.solved[date]
@@ -134,6 +142,15 @@ class _Search:
         price = offer.price_minor(content)
         return Shipment(offer=offer, content=content, price_minor=INFEASIBLE if price is None else price)
 
+    def _scarce(self, warehouse: WarehouseId) -> list[int]:
+        """What each set of blocks takes from later orders at the site."""
+        worth = [0] * self.size
+        for mask in range(1, self.size):
+            rest = mask & (mask - 1)
+            block = self.problem.blocks[(mask ^ rest).bit_length() - 1]
+            worth[mask] = worth[rest] + self.problem.scarcity_minor(warehouse, block)
+        return worth
+
     def _masks(self, warehouse: WarehouseId) -> list[int]:
         """Every set of blocks the site has in stock together."""
         blocks, stock = self.problem.blocks, self.problem.stock
@@ -144,17 +161,17 @@ class _Search:
             masks = [m for m in masks if sum(units for bit, units in wants if m & bit) <= held]
         return masks
 
+    def _billable(self, divisor: int) -> list[int]:
+        return [
+            max(grams, -(-volume // divisor)) for grams, volume in zip(self.sums.grams, self.sums.volume, strict=True)
+        ]
+
     def _tables(self) -> list[Table]:
         """For each arrival date, the cheapest lane by mask among those arriving by then."""
         best, pick = [INFEASIBLE] * self.size, [-1] * self.size
-        billable: dict[int, list[int]] = {}
+        billable = {divisor: self._billable(divisor) for divisor in {offer.divisor for offer in self.offers}}
         tables: list[Table] = []
         for index, offer in enumerate(self.offers):
-            if offer.divisor not in billable:
-                billable[offer.divisor] = [
-                    max(grams, -(-volume // offer.divisor))
-                    for grams, volume in zip(self.sums.grams, self.sums.volume, strict=True)
-                ]
             self._add(index, billable[offer.divisor], best, pick)
             following = self.offers[index + 1].arrives_p80 if index + 1 < len(self.offers) else None
             if following != offer.arrives_p80:
@@ -162,20 +179,38 @@ class _Search:
         return tables
 
     def _add(self, index: int, billable: list[int], best: list[int], pick: list[int]) -> None:
-        """Enter one offer's prices, split penalty included, where they beat what is there."""
+        """Enter one offer's prices, handling and scarcity included, where they beat what is there."""
         offer = self.offers[index]
         limits, split = offer.limits_g, self.problem.weights.split_minor
         prices = [price + split for price in offer.prices_minor]
+        hazardous = [price + split for price in offer.hazard_prices_minor] or prices
         refused, most = ~offer.accepts, offer.max_value_minor
         hazards, value = self.sums.hazards, self.sums.value
+        scarce = self.scarce.get(offer.warehouse)
+        by_value = offer.collecting is not None or offer.pays_duty
         heaviest = limits[-1]
         for mask in self.masks[offer.warehouse]:
             grams = billable[mask]
             if grams > heaviest or hazards[mask] & refused or (most is not None and value[mask] > most):
                 continue
-            price = prices[bisect_left(limits, grams)]
+            price = (hazardous if hazards[mask] else prices)[bisect_left(limits, grams)]
+            if by_value:
+                price += offer.extra_minor(value[mask], self.sums.duty[mask])
+            if scarce is not None:
+                price += scarce[mask]
             if price < best[mask]:
                 best[mask], pick[mask] = price, index
+
+    def _respects_room(self, parcels: Parcels) -> bool:
+        """Whether no site gets more parcels than it can still take."""
+        room = self.problem.parcels_left
+        if not room:
+            return True
+        sent: dict[WarehouseId, int] = {}
+        for _, index in parcels:
+            site = self.offers[index].warehouse
+            sent[site] = sent.get(site, 0) + 1
+        return all(parcels <= room.get(site, parcels) for site, parcels in sent.items())
 
     def _respects_stock(self, parcels: Parcels) -> bool:
         stock = self.problem.stock
@@ -192,26 +227,29 @@ class _Search:
         """The exact plan when sites run short: each site is used once, by its own cheapest partition."""
         total = [0] + [INFEASIBLE] * (self.size - 1)
         steps: list[list[Parcels]] = []
-        for site, masks in self.masks.items():
-            allowed = set(masks)
-            best, pick = [INFEASIBLE] * self.size, [-1] * self.size
-            for index, offer in enumerate(self.offers):
-                if offer.warehouse == site and offer.arrives_p80 <= by:
-                    billable = [
-                        max(grams, -(-volume // offer.divisor))
-                        for grams, volume in zip(self.sums.grams, self.sums.volume, strict=True)
-                    ]
-                    self._add(index, billable, best, pick)
-            own, choice = _partition(best, self.size)
-            total, step = _extend(total, own, allowed)
-            steps.append([_walk(choice, pick, sub) for sub in step])
+        for site in self.masks:
+            own = self.of_site(site, by)
+            total, step = extend(total, own.prices, set(self.masks[site]))
+            steps.append([own.parcels(sub) for sub in step])
         if total[-1] >= INFEASIBLE:
             return None
-        return _unwind(steps, self.size - 1)
+        return unwind(steps, self.size - 1)
+
+    def of_site(self, site: WarehouseId, by: datetime) -> "SitePlans":
+        """The site's cheapest partition of every set of blocks into parcels arriving by then, within its room."""
+        best, pick = [INFEASIBLE] * self.size, [-1] * self.size
+        for index, offer in enumerate(self.offers):
+            if offer.warehouse == site and offer.arrives_p80 <= by:
+                self._add(index, self._billable(offer.divisor), best, pick)
+        room = self.problem.parcels_left.get(site)
+        if room is not None and room < len(self.problem.blocks):
+            return SitePlans(*partition_within(best, self.size, room), pick)
+        prices, choice = partition(best, self.size)
+        return SitePlans(prices, [choice], pick)
 
 
 def _sums(blocks: Sequence[Block], size: int) -> _Sums:
-    grams, volume, value, hazards = [0] * size, [0] * size, [0] * size, [0] * size
+    grams, volume, value, hazards, duty = [0] * size, [0] * size, [0] * size, [0] * size, [0] * size
     for mask in range(1, size):
         rest = mask & (mask - 1)
         block = blocks[(mask ^ rest).bit_length() - 1]
@@ -219,7 +257,8 @@ def _sums(blocks: Sequence[Block], size: int) -> _Sums:
         volume[mask] = volume[rest] + block.volume_mm3
         value[mask] = value[rest] + block.value_minor
         hazards[mask] = hazards[rest] | block.hazards
-    return _Sums(grams=grams, volume=volume, value=value, hazards=hazards)
+        duty[mask] = duty[rest] + block.duty_minor
+    return _Sums(grams=grams, volume=volume, value=value, hazards=hazards, duty=duty)
 
 
 def _contested(blocks: Sequence[Block]) -> dict[Sku, list[tuple[int, int]]]:
@@ -229,61 +268,3 @@ def _contested(blocks: Sequence[Block]) -> dict[Sku, list[tuple[int, int]]]:
         for sku, units in block.units().items():
             wanted.setdefault(sku, []).append((1 << i, units))
     return {sku: wants for sku, wants in wanted.items() if len(wants) > 1}
-
-
-def _partition(best: list[int], size: int) -> tuple[list[int], list[int]]:
-    """Cheapest partition of every mask, and the part that holds its lowest block."""
-    f, choice = [0] + [INFEASIBLE] * (size - 1), [0] * size
-    for mask in range(1, size):
-        low = mask & -mask
-        rest = mask ^ low
-        cheapest, part = INFEASIBLE, 0
-        sub = rest
-        while True:
-            price = best[sub | low]
-            if price < cheapest:
-                price += f[rest ^ sub]
-                if price < cheapest:
-                    cheapest, part = price, sub | low
-            if not sub:
-                break
-            sub = (sub - 1) & rest
-        f[mask], choice[mask] = cheapest, part
-    return f, choice
-
-
-def _cover(table: Table, size: int) -> Parcels | None:
-    f, choice = _partition(table[0], size)
-    return None if f[-1] >= INFEASIBLE else _walk(choice, table[1], size - 1)
-
-
-def _walk(choice: list[int], pick: list[int], mask: int) -> Parcels:
-    parcels: Parcels = []
-    while mask and choice[mask]:
-        parcels.append((choice[mask], pick[choice[mask]]))
-        mask ^= choice[mask]
-    return parcels
-
-
-def _extend(total: list[int], own: list[int], allowed: set[int]) -> tuple[list[int], list[int]]:
-    """Add one site: the cheapest way to cover each mask with it, and the part it takes."""
-    size = len(total)
-    result, taken = total.copy(), [0] * size
-    for mask in range(1, size):
-        sub = mask
-        while sub:
-            if sub in allowed:
-                price = own[sub] + total[mask ^ sub]
-                if price < result[mask]:
-                    result[mask], taken[mask] = price, sub
-            sub = (sub - 1) & mask
-    return result, taken
-
-
-def _unwind(steps: list[list[Parcels]], mask: int) -> Parcels:
-    parcels: Parcels = []
-    for step in reversed(steps):
-        for part, offer in step[mask]:
-            parcels.append((part, offer))
-        mask ^= sum(part for part, _ in step[mask])
-    return parcels

@@ -4,22 +4,24 @@ The route plan usually stands; a service that has gone since is replaced by the 
 takes the same parcel, or else a person is asked.
 """
 
-from bisect import bisect_left
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.delivery_calendar import DeliveryCalendar
 from agents.exchange import Exchange
 from agents.fallbacks import undeclared
 from agents.network import Network
 from agents.precedents import route_plan
-from agents.routing_blocks import hazard_bits
-from agents.routing_offers import Tariff, tariffs
+from agents.routing_blocks import Goods
+from agents.routing_goods import insured_values, open_goods
+from agents.routing_market import Market, terms_of
+from agents.routing_policy import POLICY as ROUTING_POLICY
+from agents.routing_problem import Block, Offer, merged
 from agents.shipping_options import OPTIONS, option_class
-from domain.catalogue import Product
 from domain.decision import Outcome, Reason, Verdict
-from domain.ids import Sku
-from domain.order import Order, PaymentMethod
+from domain.money import Money, total
+from domain.order import Order
 from domain.ports import AgentCase, CataloguePort
 from domain.shipment import Parcel, RoutePlan
 from domain.values import Plain
@@ -52,7 +54,7 @@ class ShippingMethod:
         self._network = network
         self._exchange = exchange
         self._erp = erp
-        self._calendar = DeliveryCalendar()
+        self._market = Market(DeliveryCalendar(), ROUTING_POLICY.settlement)
         self.policy = policy
 
     async def decide(self, case: AgentCase) -> Verdict:
@@ -66,13 +68,20 @@ class ShippingMethod:
         plan = route_plan(case.decisions)
         if plan is None:
             return self._no_plan()
-        lanes = await self._network.lanes(case.order.ship_to.country, case.now)
-        products = await self._erp.products(sorted({sku for parcel in plan.parcels for sku in parcel.skus}))
-        currencies = {lane.steps[0].price.currency for lane in lanes} | {plan.cost.currency}
-        currencies |= {lane.max_value.currency for lane in lanes if lane.max_value}
-        rates = await self._exchange.table(currencies, case.now)
-        sold = tariffs(lanes, plan.cost.currency, rates, case.now)
-        chosen: list[Parcel | None] = [self._service(parcel, sold, case.order, products) for parcel in plan.parcels]
+        sites, lanes, products = await asyncio.gather(
+            self._network.warehouses(case.now),
+            self._network.lanes(case.order.ship_to.country, case.now),
+            self._erp.products(sorted({sku for parcel in plan.parcels for sku in parcel.skus})),
+        )
+        country = case.order.ship_to.country
+        named = {plan.cost.currency, case.order.currency, *self._market.currencies(country, sites, lanes)}
+        rates = await self._exchange.table(named, case.now)
+        desk = self._market.desk(country, sites, lanes, rates, now=case.now)
+        paid = any(parcel.duty_paid is not None for parcel in plan.parcels)
+        offers, _ = desk.offers(terms_of(case.order, case.now, duty_paid=paid))
+        values = insured_values(case.order, rates, case.now, settlement=self._market.settlement)
+        goods = {item.line_id: item for item in open_goods(case.order, products, values)[0]}
+        chosen: list[Parcel | None] = [self._service(parcel, offers, goods) for parcel in plan.parcels]
         missing = [parcel for parcel, service in zip(plan.parcels, chosen, strict=True) if service is None]
         if missing:
             return self._no_service(missing)
@@ -98,28 +107,29 @@ class ShippingMethod:
         )
         return self._verdict(case.order, plan, (reason,), ("fallback",), self.policy.fallback)
 
-    def _service(
-        self, parcel: Parcel, sold: Sequence[Tariff], order: Order, products: Mapping[Sku, Product]
-    ) -> Parcel | None:
+    def _service(self, parcel: Parcel, offers: Sequence[Offer], goods: Mapping[str, Goods]) -> Parcel | None:
         """The parcel with a service that takes it now; None when none does."""
-        fit = {
-            tariff.service: price for tariff in sold if (price := _price(tariff, parcel, order, products)) is not None
-        }
+        content = _content(parcel, goods)
+        if content is None:
+            return None
+        priced = ((offer, offer.price_minor(content)) for offer in offers if offer.warehouse == parcel.warehouse)
+        fit = {offer.service: (offer, price) for offer, price in priced if price is not None}
         if parcel.service in fit:
             return parcel
         if not fit:
             return None
-        by_service = {tariff.service: tariff for tariff in sold if tariff.warehouse == parcel.warehouse}
-        days = {service: by_service[service].transit_days for service in fit}
-        service = min(fit, key=lambda service: (fit[service], days[service], service))
-        ready, country = parcel.ready_at, order.ship_to.country
-        median, safe = days[service]
+        offer, price = min(fit.values(), key=lambda of: (of[1], of[0].arrives_p80, of[0].service))
+        paid = offer.duty_paid_minor(content.duty_minor)
         return parcel.model_copy(
             update={
-                "service": service,
-                "carrier": by_service[service].carrier,
-                "arrives_p50": self._calendar.arrival(ready, country, median),
-                "arrives_p80": self._calendar.arrival(ready, country, safe),
+                "service": offer.service,
+                "carrier": offer.carrier,
+                "billable_g": offer.billable_g(content),
+                "cost": Money(amount_minor=price, currency=self._market.settlement),
+                "duty_paid": Money(amount_minor=paid, currency=self._market.settlement) if offer.pays_duty else None,
+                "ready_at": offer.ready_at,
+                "arrives_p50": offer.arrives_p50,
+                "arrives_p80": offer.arrives_p80,
             }
         )
 
@@ -145,7 +155,8 @@ class ShippingMethod:
         ]
         flags = ("method_changed",) if changed else ()
         confidence = self.policy.replaced if changed else self.policy.sure
-        final = plan.model_copy(update={"parcels": tuple(parcels)})
+        cost = total([parcel.cost for parcel in parcels], plan.cost.currency)
+        final = plan.model_copy(update={"parcels": tuple(parcels), "cost": cost})
         return self._verdict(order, final, tuple(reasons), flags, confidence)
 
     def _verdict(
@@ -217,13 +228,9 @@ class ShippingMethod:
         )
 
 
-def _price(tariff: Tariff, parcel: Parcel, order: Order, products: Mapping[Sku, Product]) -> int | None:
-    """What the lane charges for the parcel, without picking; None when it does not take it."""
-    hazards = 0
-    for sku in parcel.skus:
-        hazards |= hazard_bits(products.get(sku))
-    refused = hazards & ~tariff.accepts or (order.payment.method is PaymentMethod.COD and not tariff.cod)
-    if tariff.warehouse != parcel.warehouse or refused:
+def _content(parcel: Parcel, goods: Mapping[str, Goods]) -> Block | None:
+    """The parcel's goods; None when a line is no longer open or nobody knows its weight."""
+    if any(line_id not in goods for line_id in parcel.lines):
         return None
-    step = bisect_left(tariff.limits_g, parcel.billable_g)
-    return tariff.prices_minor[step] if step < len(tariff.limits_g) else None
+    content = merged(goods[line_id].block(units) for line_id, units in parcel.lines.items())
+    return replace(content, duty_minor=parcel.duty_paid.amount_minor) if parcel.duty_paid else content

@@ -17,7 +17,7 @@ LANES = (
 
 async def methods(around: World, subject: object, *, refresh: bool = False) -> tuple[dict[str, Decision], Decision]:
     """Route, then change the world if asked, then choose methods."""
-    routed = await build("order_routing", "or-1.0", around.ports).decide(case(subject))  # type: ignore[arg-type]
+    routed = await build("order_routing", "or-1.1", around.ports).decide(case(subject))  # type: ignore[arg-type]
     decisions = {"order_routing": decided("order_routing", routed)}
     agent = build("shipping_method", "sm-1.0", around.ports)
     return decisions, decided("shipping_method", await agent.decide(case(subject, decisions=decisions)))  # type: ignore[arg-type]
@@ -48,7 +48,7 @@ async def test_a_service_gone_since_routing_is_replaced_or_asked() -> None:
     """F14: the cheapest other service from the same site takes over; without one a person decides."""
     around = world(levels=[level("HKG")], lanes=LANES[:2])
     subject = order()
-    routed = await build("order_routing", "or-1.0", around.ports).decide(case(subject))
+    routed = await build("order_routing", "or-1.1", around.ports).decide(case(subject))
     decisions = {"order_routing": decided("order_routing", routed)}
     assert RoutePlan.model_validate(routed.facts["plan"]).parcels[0].service == "a:1"
     around.carrier.sold = LANES[1:]

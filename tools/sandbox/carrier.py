@@ -65,8 +65,7 @@ class CarrierSystem(System):
 
     def _book(self, connection: sqlite3.Connection, effect: Effect, now: datetime) -> Change:
         args = parse_args(BookLabel, effect)
-        lane = self._lane_for(args)
-        cost = next(step.price for step in lane.steps if args.billable_g <= step.up_to_g)
+        cost = self._price_for(args)
         tracking = _tracking_number(self.code, effect)
         connection.execute(
             "INSERT INTO labels (carrier, tenant, label_key, order_id, tracking, state, cost_minor) "
@@ -84,8 +83,8 @@ class CarrierSystem(System):
             },
         )
 
-    def _lane_for(self, args: BookLabel) -> Lane:
-        """The lane the label is bought on.
+    def _price_for(self, args: BookLabel) -> Money:
+        """What the table of the lane says for the parcel.
 
         Raises:
             ConnectorRejected: the carrier does not sell this.
@@ -105,6 +104,9 @@ class CarrierSystem(System):
             raise ConnectorRejected(f"the address of parcel {args.parcel} cannot be delivered to; complete it first")
         if not 0 < args.billable_g <= lane.steps[-1].up_to_g:
             raise ConnectorRejected(f"{wanted} carries 1 to {lane.steps[-1].up_to_g} g, not {args.billable_g} g")
+        step = lane.step_for(args.billable_g)
+        if step is None:
+            raise ConnectorRejected(f"{wanted} has no price for {args.billable_g} g; choose another service")
         refused = [goods.value for goods in args.dangerous if goods not in lane.accepts]
         if refused:
             raise ConnectorRejected(f"{wanted} does not accept {', '.join(refused)}; choose a service that does")
@@ -112,7 +114,7 @@ class CarrierSystem(System):
             raise ConnectorRejected(f"{wanted} does not collect cash on delivery; choose a service that does")
         if lane.max_value is not None and _in_usd_minor(args.declared_value) > lane.max_value.amount_minor:
             raise ConnectorRejected(f"{wanted} insures up to {lane.max_value}, not {args.declared_value}")
-        return lane
+        return step.price
 
     def _void(self, connection: sqlite3.Connection, effect: Effect, now: datetime) -> Change:
         args = parse_args(VoidLabel, effect)

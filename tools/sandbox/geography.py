@@ -5,7 +5,7 @@ Exchange rates are fixtures with round numbers, not market rates.
 """
 
 from dataclasses import dataclass
-from datetime import time
+from datetime import date, time
 from decimal import Decimal
 
 from domain.catalogue import DangerousGoods
@@ -95,6 +95,9 @@ class Service:
     ddp: bool = False
     cod_in: tuple[str, ...] = ()
     max_value_cents: int | None = None
+    fuel_per_mille: int = 60
+    hazard_cents: int = 150
+    """Least surcharge on a parcel with dangerous goods."""
 
     @property
     def service_id(self) -> str:
@@ -106,11 +109,12 @@ _COD = ("TW", "SG", "MY", "VN", "TH", "HK")
 
 SERVICES: tuple[Service, ...] = (
     Service(carrier="kite", code="priority", base_cents=520, kilo_cents=240, days=(1, 2), days_per_zone=0, max_g=30_000,
-            accepts=(_PLAIN, _IN, _WITH), ddp=True),
+            accepts=(_PLAIN, _IN, _WITH), ddp=True, fuel_per_mille=140, hazard_cents=300),
     Service(carrier="kite", code="economy", base_cents=360, kilo_cents=170, days=(2, 3), days_per_zone=1, max_g=30_000,
-            accepts=(_PLAIN, _IN), ddp=True),
+            accepts=(_PLAIN, _IN), ddp=True, fuel_per_mille=140, hazard_cents=300),
     Service(carrier="harbour", code="express", base_cents=440, kilo_cents=200, days=(2, 3), days_per_zone=1,
-            max_g=50_000, accepts=(_PLAIN, _IN, _WITH), dim_divisor=6000, ddp=True, cod_in=("HK", "SG")),
+            max_g=50_000, accepts=(_PLAIN, _IN, _WITH), dim_divisor=6000, ddp=True, cod_in=("HK", "SG"),
+            fuel_per_mille=120, hazard_cents=250),
     Service(carrier="harbour", code="sea", base_cents=210, kilo_cents=60, days=(4, 6), days_per_zone=4, max_g=100_000,
             accepts=_ALL, dim_divisor=6000),
     Service(carrier="lotus", code="tracked", base_cents=240, kilo_cents=150, days=(3, 4), days_per_zone=2, max_g=20_000,
@@ -122,5 +126,22 @@ SERVICES: tuple[Service, ...] = (
     Service(carrier="banyan", code="doorcash", base_cents=290, kilo_cents=120, days=(3, 4), days_per_zone=2,
             max_g=20_000, accepts=(_PLAIN, _IN), cod_in=_COD, max_value_cents=100_000),
 )  # fmt: skip
+
+REMOTE_POSTCODES: dict[str, tuple[str, ...]] = {
+    "AU": ("08", "66", "67", "7"),
+    "MY": ("87", "88", "89", "90", "91", "93", "94", "95", "96", "97", "98"),
+    "TW": ("209", "210", "211", "212", "88", "89"),
+    "JP": ("90",),
+    "TH": ("58", "94", "95", "96"),
+    "CN": ("83", "84", "85", "86"),
+}
+"""Beginnings of postcodes every carrier here charges extra for: islands, deserts, mountains."""
+
+PEAKS: tuple[tuple[date, date], ...] = (
+    (date(2026, 11, 9), date(2026, 11, 15)),
+    (date(2026, 12, 10), date(2026, 12, 24)),
+    (date(2027, 1, 25), date(2027, 2, 5)),
+)
+"""Days with a peak surcharge, the last included: Singles' Day, year's end, before lunar new year."""
 
 CARRIER_CODES: tuple[str, ...] = tuple(dict.fromkeys(service.carrier for service in SERVICES))

@@ -4,12 +4,23 @@ Exactly 30 % of all site-service-country combinations are missing, chosen by the
 keeps every service, and Singapore to Malaysia never runs with ``banyan``: a carrier picked after the warehouse fails there.
 """
 
+from collections.abc import Iterator
 from random import Random
 
+from domain.catalogue import DangerousGoods
 from domain.ids import ServiceId
 from domain.money import Money
-from domain.shipment import Lane, PriceStep, Warehouse
-from tools.sandbox.geography import SERVED, SERVICES, SETTLEMENT_CURRENCY, WAREHOUSES, Service, distance
+from domain.shipment import Lane, PriceStep, Surcharge, SurchargeKind, TransitShare, Warehouse
+from tools.sandbox.geography import (
+    PEAKS,
+    REMOTE_POSTCODES,
+    SERVED,
+    SERVICES,
+    SETTLEMENT_CURRENCY,
+    WAREHOUSES,
+    Service,
+    distance,
+)
 
 MISSING_PER_CENT = 30
 STEPS_G = (250, 500, 1_000, 2_000, 3_000, 5_000, 10_000, 20_000, 30_000, 50_000, 100_000)
@@ -51,13 +62,40 @@ def _lane(site: Warehouse, service: Service, country: str, *, noise_per_mille: i
         carrier=service.carrier,
         country=country,
         steps=_steps(service, zone, noise_per_mille),
-        transit_days=(p50 + zone * service.days_per_zone, p80 + zone * service.days_per_zone + (1 if zone else 0)),
+        transit_days=(
+            median := p50 + zone * service.days_per_zone,
+            safe := p80 + zone * service.days_per_zone + bool(zone),
+        ),
+        transit=_transit(median, safe),
         dim_divisor=service.dim_divisor,
         accepts=service.accepts,
         cod=country in service.cod_in,
         ddp=service.ddp and zone > 0,
         max_value=_usd(service.max_value_cents) if service.max_value_cents is not None else None,
+        surcharges=tuple(_surcharges(service, country, abroad=zone > 0)),
     )
+
+
+def _transit(median: int, safe: int) -> tuple[TransitShare, ...]:
+    """A few early, most on the usual day, one in seven two days later than four of five parcels."""
+    shares = {median - 1: 150, median: 450, safe: 250, safe + 2: 150} if safe > median else {median: 850, safe + 2: 150}
+    if median <= 1:
+        shares[median] += shares.pop(median - 1, 0)
+    return tuple(TransitShare(days=days, per_mille=share) for days, share in sorted(shares.items()))
+
+
+def _surcharges(service: Service, country: str, *, abroad: bool) -> Iterator[Surcharge]:
+    yield Surcharge(kind=SurchargeKind.FUEL, per_mille=service.fuel_per_mille)
+    if country in REMOTE_POSTCODES:
+        yield Surcharge(kind=SurchargeKind.REMOTE_AREA, at_least=_usd(350), postcode_prefixes=REMOTE_POSTCODES[country])
+    for first, last in PEAKS:
+        yield Surcharge(kind=SurchargeKind.PEAK, per_mille=50, at_least=_usd(40), valid_from=first, valid_to=last)
+    if any(goods is not DangerousGoods.NONE for goods in service.accepts):
+        yield Surcharge(kind=SurchargeKind.DANGEROUS_GOODS, at_least=_usd(service.hazard_cents))
+    if country in service.cod_in:
+        yield Surcharge(kind=SurchargeKind.CASH_ON_DELIVERY, per_mille=20, at_least=_usd(120))
+    if service.ddp and abroad:
+        yield Surcharge(kind=SurchargeKind.DUTY_DISBURSEMENT, per_mille=25, at_least=_usd(500))
 
 
 def _steps(service: Service, zone: int, noise_per_mille: int) -> tuple[PriceStep, ...]:

@@ -46,10 +46,14 @@ class WarehouseSystem(System):
     }
 
     async def warehouses(self) -> Sequence[Warehouse]:
-        """Every site goods can leave from."""
+        """Every site goods can leave from; one with a daily limit says how many parcels it can still pick."""
         fault = await self._meet("warehouses")
+        sites: Sequence[Warehouse] = self.world.warehouses
+        if any(site.daily_parcels is not None for site in sites):
+            waiting = dict(await self.store.read(_waiting_parcels))
+            sites = [_with_room(site, waiting.get(site.warehouse, 0)) for site in sites]
         await self._leave(fault, "warehouses")
-        return self.world.warehouses
+        return sites
 
     async def stock(self, skus: Sequence[Sku]) -> Sequence[StockLevel]:
         """Levels of the named SKUs in every warehouse that knows them; unknown SKUs are absent.
@@ -225,6 +229,19 @@ class WarehouseSystem(System):
             (args.fulfilment_key, effect.tenant),
         )
         return Change(reference=reference("unpick", effect), detail={"units": sum(units.values())})
+
+
+def _waiting_parcels(connection: sqlite3.Connection) -> list[tuple[str, int]]:
+    """Parcels being picked or waiting for the carrier, by warehouse."""
+    return connection.execute(
+        "SELECT warehouse, COUNT(*) FROM fulfilments WHERE state = 'picking' GROUP BY warehouse"
+    ).fetchall()
+
+
+def _with_room(site: Warehouse, waiting: int) -> Warehouse:
+    if site.daily_parcels is None:
+        return site
+    return site.model_copy(update={"parcels_left": max(0, site.daily_parcels - waiting)})
 
 
 def _lines_json(lines: Sequence[HoldLine]) -> str:
