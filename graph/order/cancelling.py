@@ -66,10 +66,12 @@ class Cancelling:
         if record.progress in ENDED:
             await self._write(record, token, record.progress, record.detail, "")
             return
+        usd_minor: int | None = None
         if record.order is None:
             await self.void_review(record, reason)
         else:
             run = await load(record, token)
+            usd_minor = run.usd_minor
             run.cancel_from_channel = from_channel
             try:
                 await refuse_if_gone(run, self._effects)
@@ -79,17 +81,27 @@ class Cancelling:
                 await self._write(record, token, record.progress, str(late), "order.cancel.refused")
                 return
         kind = f"order.progress.{OrderProgress.CANCELLED.value}"
-        await self._write(record, token, OrderProgress.CANCELLED, reason, kind)
+        await self._write(record, token, OrderProgress.CANCELLED, reason, kind, usd_minor=usd_minor)
         self._store.metrics.reached(OrderProgress.CANCELLED)
         await self._threads.discard(record.thread)
 
-    async def _write(self, record: OrderRecord, token: int, progress: OrderProgress, detail: str, kind: str) -> None:
+    async def _write(
+        self,
+        record: OrderRecord,
+        token: int,
+        progress: OrderProgress,
+        detail: str,
+        kind: str,
+        *,
+        usd_minor: int | None = None,
+    ) -> None:
         now = self._store.clock.now()
         facts: dict[str, Plain] = {"progress": progress.value, "detail": detail, "attempt_group": record.attempt_group}
         if record.order is not None:
             facts |= {
                 "total": record.order.total.model_dump(mode="json"),
                 "channel": record.order.channel.value,
+                "usd_minor": usd_minor,
             }
         events = [happening(record, kind, facts, at=now)] if kind else []
         fields = {"progress": progress.value, "detail": detail[:500], "cancel": "", "changed_at": now.isoformat()}

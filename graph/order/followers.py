@@ -5,12 +5,13 @@ What an agent proposes goes through the effect ledger like any effect.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from decimal import Decimal as Dollars
 
 import structlog
 
 from domain.decision import Decision, Proposal
 from domain.effect import Effect, EffectKind
-from domain.errors import ConnectorRejected, MalformedPayload, MissingRate, TooLate, Transient
+from domain.errors import ConnectorRejected, MalformedPayload, TooLate, Transient
 from domain.event import Event, decision_event
 from domain.ids import ThreadId
 from domain.order import OrderProgress
@@ -23,7 +24,6 @@ from graph.runtime.atomics import UNFENCED
 from graph.runtime.orders import OrderRecord
 from graph.runtime.store import Store
 from graph.topology.model import AgentNode, Autonomy
-from tools.fx import Rates
 
 log = structlog.get_logger(__name__)
 
@@ -39,15 +39,12 @@ class Follower:
     group = "tier3"
     """The consumer group on the occasions topic."""
 
-    def __init__(
-        self, nodes: Sequence[AgentNode], agents: Mapping[str, Agent], store: Store, effects: Effects, rates: Rates
-    ) -> None:
+    def __init__(self, nodes: Sequence[AgentNode], agents: Mapping[str, Agent], store: Store, effects: Effects) -> None:
         """``nodes`` are the agents' entries in the topology, ``agents`` the agents by name."""
         self._nodes = tuple(nodes)
         self._agents = agents
         self._store = store
         self._effects = effects
-        self._rates = rates
 
     def concerns(self, delivery: Delivery) -> bool:
         """Whether the event is an occasion for tier 3; cheap, from the headers alone."""
@@ -92,10 +89,7 @@ class Follower:
     async def _run(self, record: OrderRecord, occasion: Event) -> OrderRun:
         if record.order is None:
             raise MalformedPayload(f"order {record.order_id} has no document")
-        try:
-            exposure = (await self._rates.usd_equivalent(record.order.total)).amount
-        except MissingRate:
-            exposure = None
+        usd_minor = occasion.result.get("usd_minor")
         return OrderRun(
             thread=record.thread,
             order=record.order,
@@ -104,14 +98,13 @@ class Follower:
             token=UNFENCED,
             correlation_id=record.correlation_id,
             topology_version=record.graph_version,
-            exposure_usd=exposure,
+            exposure_usd=Dollars(usd_minor).scaleb(-2) if isinstance(usd_minor, int) else None,
             decisions=await self._store.journal.latest(record.thread),
         )
 
     async def _decide(self, node: AgentNode, run: OrderRun, progress: OrderProgress, occasion: Event) -> Decision:
         started = self._store.clock.now()
-        usd = None if run.exposure_usd is None else int(run.exposure_usd * 100)
-        hints: dict[str, Plain] = {"progress": progress.value, "usd_minor": usd}
+        hints: dict[str, Plain] = {"progress": progress.value, "usd_minor": run.usd_minor}
         try:
             async with asyncio.timeout(node.timeout_ms / 1000):
                 verdict = await self._agents[node.name].decide(run.case(started, hints=hints))

@@ -110,12 +110,11 @@ class Reviewing:
     async def finish(self, run: OrderRun, progress: OrderProgress, detail: str) -> None:
         """Write where the order ended; it may expire with the working state from now on."""
         now = self._clock.now()
-        usd = None if run.exposure_usd is None else int(run.exposure_usd * 100)
         facts: dict[str, Plain] = {
             "progress": progress.value,
             "detail": detail,
             "total": run.order.total.model_dump(mode="json"),
-            "usd_minor": usd,
+            "usd_minor": run.usd_minor,
             "channel": run.order.channel.value,
             "attempt_group": run.attempt_group,
         }

@@ -50,6 +50,11 @@ class OrderRun:
         return self.order.content_digest()
 
     @property
+    def usd_minor(self) -> int | None:
+        """The order's value in US cents, for events; None when there is no exchange rate."""
+        return None if self.exposure_usd is None else int(self.exposure_usd * 100)
+
+    @property
     def holder(self) -> Holder:
         """On whose behalf effects happen."""
         return Holder(
