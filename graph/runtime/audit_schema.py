@@ -12,7 +12,7 @@ from sqlalchemy.types import TypeDecorator
 
 def utc_text(at: datetime) -> str:
     """An instant as ISO-8601 UTC text of fixed width, so that text order is time order."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 class UtcText(TypeDecorator[datetime]):
