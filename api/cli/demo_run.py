@@ -17,7 +17,7 @@ from typing import Any
 from api.cli.demo_screen import ProgressBars, print_invitation, print_summary
 from api.cli.demo_summary import summarise
 from api.cli.invocation import Invocation
-from api.cli.logs import log_to_file
+from api.cli.logs import logging_to_file
 from api.cli.terminal import print_json
 from api.cli.working import left_to_do
 from api.reconcile.check import reconcile
@@ -62,25 +62,30 @@ async def run_demo(at: Invocation, plan: Plan) -> None:
     """
     settings = _settings(at, plan)
     make_fresh(settings.home)
-    log_to_file(settings.home / "demo.log", "info")
     generate(settings.home, shops=_world_shops())
-    tenants = open_tenants(None, settings.home)
-    with _listen(settings, plan) as listener:
-        async with open_signalbox(settings) as box, serving(box, tenants, listener, with_worker=True) as up:
-            work = asyncio.get_running_loop().create_task(_replay_and_sum(box, up.url, plan))
-            either: list[asyncio.Future[Any]] = [work, up.ended]
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                work.cancel()
-                up.ended.result()
-                raise ConfigError(f"the system ended by itself; see {settings.home / 'demo.log'}")
-            summary = work.result()
-            if plan.serve:
-                reviews = await box.store.reviews.listed(TENANT, limit=1)
-                print_invitation(settings.home, up.url, reviews[0] if reviews else None, quiet=plan.as_json)
-                await until_told(up.ended)
-    if not summary["reconciled"]:
+    with logging_to_file(settings.home / "demo.log", "info"), _listen(settings, plan) as listener:
+        reconciled = await _run(settings, listener, plan)
+    if not reconciled:
         raise SignalboxError(f"the books do not add up; look with 'signalbox --home {settings.home} reconcile'")
+
+
+async def _run(settings: Settings, listener: socket.socket, plan: Plan) -> bool:
+    """Everything while it is up; says whether the books add up."""
+    tenants = open_tenants(None, settings.home)
+    async with open_signalbox(settings) as box, serving(box, tenants, listener, with_worker=True) as up:
+        work = asyncio.get_running_loop().create_task(_replay_and_sum(box, up.url, plan))
+        either: list[asyncio.Future[Any]] = [work, up.ended]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            work.cancel()
+            up.ended.result()
+            raise ConfigError(f"the system ended by itself; see {settings.home / 'demo.log'}")
+        reconciled = bool(work.result()["reconciled"])
+        if plan.serve:
+            reviews = await box.store.reviews.listed(TENANT)
+            print_invitation(settings.home, up.url, reviews, quiet=plan.as_json)
+            await until_told(up.ended)
+        return reconciled
 
 
 def _settings(at: Invocation, plan: Plan) -> Settings:

@@ -1,5 +1,6 @@
 """What a demo shows: the bars while it runs, the summary, and what to try next."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -91,7 +92,7 @@ def _latencies(summary: dict[str, Any]) -> dict[str, dict[str, float]]:
     }
 
 
-def print_invitation(home: Path, url: str, review: Review | None, *, quiet: bool) -> None:
+def print_invitation(home: Path, url: str, reviews: Sequence[Review], *, quiet: bool) -> None:
     """Where everything is and what to try; on stderr when stdout belongs to the JSON."""
     tell = remark if quiet else say
     command = f"signalbox --home {home}"
@@ -99,11 +100,18 @@ def print_invitation(home: Path, url: str, review: Review | None, *, quiet: bool
     tell(f"Up until Ctrl-C:  API {url}   metrics {url}/metrics   health {url}/healthz")
     tell(f"Data in {home}; API keys: {command} keys")
     tell("Try, in another terminal:")
-    if review is None:
+    if not reviews:
         tell(f"  {command} orders list")
         tell(f"  {command} agents conflicts")
     else:
+        review = next(filter(_only_fraud, reviews), reviews[0])
         tell(f"  {command} reviews show {review.review_id}")
         tell(f"  {command} why {review.entity_id}")
         tell(f"  {command} reviews decide {review.review_id} --approve --as you --reason 'known customer'")
     tell(f"  {command} reconcile")
+
+
+def _only_fraud(review: Review) -> bool:
+    """Whether an approval lets the order go: nothing but suspicion holds it."""
+    grounds = review.facts.get("grounds")
+    return isinstance(grounds, list) and all(str(ground).startswith("fraud_detection:") for ground in grounds)

@@ -2,6 +2,8 @@
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -19,9 +21,15 @@ def log_to_stderr(level: str) -> None:
     _configure(sys.stderr, level, readable=sys.stderr.isatty())
 
 
-def log_to_file(path: Path, level: str) -> None:
-    """Log lines go to the end of a file, so that a screen stays what it is."""
-    _configure(path.open("a", encoding="utf-8"), level, readable=False)
+@contextmanager
+def logging_to_file(path: Path, level: str) -> Iterator[None]:
+    """Log lines go to the end of a file for the length of the block, so that a screen stays what it is."""
+    with path.open("a", encoding="utf-8") as file:
+        _configure(file, level, readable=False)
+        try:
+            yield
+        finally:
+            log_to_stderr("error")
 
 
 def _configure(stream: TextIO, level: str, *, readable: bool) -> None:

@@ -59,7 +59,9 @@ async def _explain(at: Invocation, entity_id: str, tenant: str | None) -> "Json"
 
 
 def _print(explained: "Json") -> None:
-    say(f"{explained['entity_id']}  {explained['outcome']}  (tenant {explained['tenant']})", style="bold")
+    waits = any(review["state"] == "open" for review in explained["reviews"])
+    outcome = "in review" if waits else explained["outcome"]
+    say(f"{explained['entity_id']}  {outcome}  (tenant {explained['tenant']})", style="bold")
     for entry in explained["entries"]:
         _print_entry(entry)
     if explained["overrides"]:
@@ -87,7 +89,8 @@ def _print_entry(entry: "Json") -> None:
     for ground in entry["reasons"]:
         limit = f" [{ground['value']} against {ground['threshold']}]" if ground["threshold"] else ""
         rests = f"  <- {ground['evidence']}" if ground["evidence"] else ""
-        say(f"{' ' * 16}{ground['code']}: {ground['text']}{limit}{rests}")
+        code = f"{ground['code']}: " if ground["code"] else "- "
+        say(f"{' ' * 16}{code}{ground['text']}{limit}{rests}")
     if entry["decision"]:
         versions = " ".join(f"{name}={value}" for name, value in entry["versions"].items())
         say(f"{' ' * 16}versions {versions}; inputs {(entry['inputs_digest'] or '')[:12]}", style="dim")

@@ -10,6 +10,7 @@ from api.reconcile.evidence import gather_evidence
 from api.reconcile.orders import OrderEquation
 from api.reconcile.report import Balance, Chains, Effects, Mismatch, Report
 from graph.bootstrap.system import Signalbox
+from tools.sandbox import Sandbox
 
 LOOKS = 3
 PAUSE_S = 0.4
@@ -20,8 +21,8 @@ _OVER_HTTP = (
 )
 
 
-async def reconcile(box: Signalbox, *, tenant: str | None = None) -> Report:
-    """Compare every store with every other, for one tenant or all.
+async def reconcile(box: Signalbox, *, tenant: str | None = None, pause_s: float = PAUSE_S) -> Report:
+    """Compare every store with every other, for one tenant or all; ``pause_s`` lies between two looks.
 
     Raises:
         StoreUnavailable: Redis or the database does not answer.
@@ -31,7 +32,7 @@ async def reconcile(box: Signalbox, *, tenant: str | None = None) -> Report:
     for _ in range(LOOKS - 1):
         if report.ok:
             break
-        await asyncio.sleep(PAUSE_S)
+        await asyncio.sleep(pause_s)
         again = await _look(box, tenant)
         seen = {(one.check, one.id) for one in report.mismatches}
         stayed = tuple(one for one in again.mismatches if (one.check, one.id) in seen)
@@ -52,13 +53,8 @@ async def _look(box: Signalbox, tenant: str | None) -> Report:
         books.take(await box.sandbox.applied(), tenant)
         mismatches += [*books.against_theirs(), *await books.holds(box.sandbox)]
         money, off = await books.money(box.sandbox)
-        stock = await box.sandbox.stock_totals()
-        balanced = stock.balanced
-        mismatches += off
-        mismatches += [
-            Mismatch(check="stock", id=place, text="units on the shelf, held and gone do not add up to what there was")
-            for place in stock.violations or (() if balanced else ("network",))
-        ]
+        mismatches += [*off, *(uneven := await _stock(box.sandbox))]
+        balanced = not uneven
     chains = await box.audit.verify(tenant=tenant)
     mismatches += [
         Mismatch(check="audit", id=bad.entity_id, text=f"row {bad.position} is {bad.tampering}: {bad.detail}")
@@ -85,3 +81,14 @@ async def _look(box: Signalbox, tenant: str | None) -> Report:
         mismatches=tuple(mismatches),
         not_checked=_OVER_HTTP if box.sandbox is None else (),
     )
+
+
+async def _stock(sandbox: Sandbox) -> list[Mismatch]:
+    """Opening + counted = on hand + consumed, and held = what the holds claim, in every place."""
+    totals = await sandbox.stock_totals()
+    text = "units on the shelf, held and gone do not add up to what there was"
+    uneven = [Mismatch(check="stock", id=place, text=text) for place in totals.violations]
+    began = sum(row.on_hand for row in sandbox.world.opening)
+    if began != totals.opening or (not totals.balanced and not uneven):
+        uneven.append(Mismatch(check="stock", id="network", text=f"{text}: {began} units at the beginning"))
+    return uneven
