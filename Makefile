@@ -58,7 +58,7 @@ chaos: .venv/.dev ## Long failure tests: every crash point, killed servers, roll
 
 bench: .venv/.bench ## Throughput and latency, as ratios against peers in the same run
 	@.venv/bench/bin/python -m evals.bench.checkpointers
-	@$(BIN)/python -m evals.bench.pipeline
+	@$(BIN)/signalbox bench pipeline
 
 lock: ## Compile the hashed locks anew (needs uv)
 	uv pip compile pyproject.toml --group build --universal --generate-hashes --no-header --no-annotate -q -o requirements.lock

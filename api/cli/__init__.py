@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import agents, audit, demo, dlq, orders, reconcile, reviews, serve, topology, why
+from api.cli import agents, audit, bench, demo, dlq, orders, reconcile, reviews, serve, topology, why
 from api.cli.invocation import Invocation
 from domain.errors import SignalboxError
 
@@ -50,6 +50,7 @@ app.add_typer(dlq.app, name="dlq")
 app.command("reconcile")(reconcile.reconcile)
 app.add_typer(audit.app, name="audit")
 app.command("keys")(serve.keys)
+app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:

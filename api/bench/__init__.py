@@ -1,0 +1,1 @@
+"""Benchmarks of the running product, printed with machine, versions and seed."""

@@ -1,0 +1,31 @@
+"""``signalbox bench``: the product's own benchmarks."""
+
+from typing import Annotated
+
+import typer
+
+from api.cli.terminal import say
+
+app = typer.Typer(help="Measure the running product.", no_args_is_help=True)
+
+
+@app.callback()
+def _bench() -> None:
+    """Measure the running product."""
+
+
+@app.command("pipeline")
+def pipeline(
+    orders: Annotated[int, typer.Option(min=1, help="Orders for the throughput run.")] = 1000,
+    rate: Annotated[float, typer.Option(min=0.1, help="Orders per second for the acceptance run.")] = 25.0,
+    seconds: Annotated[float, typer.Option(min=1, help="Length of the acceptance run.")] = 20.0,
+    seed: int = 1,
+    port: int = 8791,
+) -> None:
+    """Throughput of one worker process, and latency of acceptance under steady load."""
+    from api.bench.pipeline import run  # noqa: PLC0415  # see the package's docstring
+    from api.cli.logs import log_to_stderr  # noqa: PLC0415  # see the package's docstring
+
+    log_to_stderr("error")
+    for line in run(orders=orders, rate=rate, seconds=seconds, seed=seed, port=port):
+        say(line)
