@@ -1,5 +1,6 @@
 """Asking agents: deadline, journal, reversible effects, fallback. The wrapper every agent runs in."""
 
+import asyncio
 from collections.abc import Mapping
 from importlib.metadata import version as installed_version
 from typing import Any
@@ -22,7 +23,7 @@ from domain.errors import (
     StoreUnavailable,
 )
 from domain.event import decision_event
-from domain.ports import Agent
+from domain.ports import Agent, AgentCase
 from domain.values import Plain, digest
 from graph.effects import CancelRequested, Effects, effect_key
 from graph.order.run import OrderRun
@@ -88,7 +89,7 @@ class Asking:
 
     async def _decide(self, run: OrderRun, node: AgentNode, *, attempt: int, hints: dict[str, Plain]) -> Decision:
         started = self._clock.now()
-        verdict = await self._agents[node.name].decide(run.case(started, hints=hints))
+        verdict = await _answer(self._agents[node.name], run.case(started, hints=hints))
         took_ms = round((self._clock.now() - started).total_seconds() * 1000)
         return await self._record(run, node, verdict, attempt=attempt, mode=MODES[node.mode], took_ms=took_ms)
 
@@ -131,6 +132,22 @@ class Asking:
             return await self._record(run, node, verdict, attempt=attempt, mode=Mode.FALLBACK, took_ms=0)
         short: dict[str, Plain] = dict(lost.short) if isinstance(lost, InsufficientStock) else {}
         return await self._decide(run, node, attempt=attempt, hints={"short": short})
+
+
+async def _answer(agent: Agent, case: AgentCase) -> Verdict:
+    """The agent's verdict. Cut off, this ends at once, and an agent that will not be cut off is left with its answer."""
+    asked = asyncio.get_running_loop().create_task(agent.decide(case))
+    try:
+        return await asyncio.shield(asked)
+    except asyncio.CancelledError:
+        asked.cancel()
+        asked.add_done_callback(_disregard)
+        raise
+
+
+def _disregard(late: asyncio.Task[Verdict]) -> None:
+    if not late.cancelled():
+        log.warning("agent.answered_late", failed=late.exception() is not None)
 
 
 def reversible_effects(decision: Decision) -> list[Effect]:

@@ -94,7 +94,8 @@ class Follower:
             thread=record.thread,
             order=record.order,
             version=record.version,
-            attempt_group=int(occasion.result.get("attempt_group", record.attempt_group)),
+            # An order cancelled before its first run has none yet.
+            attempt_group=max(1, int(occasion.result.get("attempt_group", record.attempt_group))),
             token=UNFENCED,
             correlation_id=record.correlation_id,
             topology_version=record.graph_version,

@@ -20,7 +20,7 @@ from domain.ids import ReviewId, TenantId
 from domain.order import OrderProgress
 from domain.review import ReviewAction, ReviewAnswer
 from graph.bootstrap.settings import Settings, read_settings
-from graph.bootstrap.system import Signalbox, open_signalbox
+from graph.bootstrap.system import Signalbox, Staff, open_signalbox
 from graph.runtime.audit_chain import AuditRow
 from graph.runtime.intake import TOPIC as INTAKE
 from graph.runtime.journal import OCCASIONS, text
@@ -245,13 +245,13 @@ class Rig:
         """Keys of the order that would live for ever."""
         thread = thread_of(TENANT, order_id)
         found = [key async for key in self.box.redis.scan_iter(match=f"*{thread}*", count=1000)]
-        return [text(key) for key in found if await self.box.redis.pttl(key) < 0]
+        return [text(key) for key in found if await self.box.redis.pttl(key) == -1]
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Rig]:
+async def opened(settings: Settings, *, staff: Staff | None = None) -> AsyncIterator[Rig]:
     """A system without any worker."""
-    async with open_signalbox(settings) as box:
+    async with open_signalbox(settings, staff=staff) as box:
         yield Rig(box=box, desk=Desk(box))
 
 
@@ -268,26 +268,22 @@ async def working(rig: Rig) -> AsyncIterator[Worker]:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Rig]:
+async def running(settings: Settings, *, staff: Staff | None = None) -> AsyncIterator[Rig]:
     """A system with one worker in this process."""
-    async with opened(settings) as rig, working(rig):
+    async with opened(settings, staff=staff) as rig, working(rig):
         yield rig
 
 
 def assert_once(applied: Sequence[AppliedEffect]) -> None:
-    """No key was applied twice: the sandbox refuses that by a unique index, so this also asserts the sets of intentions.
-
-    Two keys may not stand for one intention either: no kind and part is applied twice in one run over an order without
-    having been undone in between.
-    """
+    """No key was applied twice, and nothing that can be undone was done again while an earlier one stood."""
     keys = Counter((effect.tenant, effect.system, effect.key) for effect in applied)
     assert not [key for key, times in keys.items() if times > 1]
     open_now: Counter[tuple[str, str, str]] = Counter()
     for effect in applied:
-        undone = effect.key.removeprefix("undo:")
-        _, order, kind, part = undone.split("/")[:4]
-        if undone == effect.key:
+        done = effect.key.removeprefix("undo:")
+        _, order, kind, part = done.split("/")[:4]
+        if done != effect.key:
+            open_now[order, kind, part] -= 1
+        elif effect.kind.undone_by:
             open_now[order, kind, part] += 1
             assert open_now[order, kind, part] == 1, f"{effect.key} while an earlier one stands"
-        else:
-            open_now[order, kind, part] -= 1
