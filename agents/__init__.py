@@ -1,7 +1,7 @@
 """The registry of agents: every version that can be named in a topology file, what it reads and does, and how to build it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from agents.analytics_tagging import POLICY as TAG_POLICY
@@ -10,9 +10,11 @@ from agents.compliance import Compliance
 from agents.compliance_clauses import shipped_clauses
 from agents.customer_notification import CustomerNotification
 from agents.exchange import Exchange
+from agents.fraud_book import MemoryRiskBook
 from agents.fraud_calibration import shipped_calibration
-from agents.fraud_detection import FraudDetection
-from agents.fraud_table import shipped_table
+from agents.fraud_detection import Edition, FraudDetection, rules_edition
+from agents.fraud_segments import ShippedSegments
+from agents.fraud_thresholds import shipped_thresholds
 from agents.inventory_reservation import POLICY as STOCK_POLICY
 from agents.inventory_reservation import InventoryReservation
 from agents.loyalty import POLICY as LOYALTY_POLICY
@@ -27,7 +29,16 @@ from agents.tax import TaxAssessment
 from agents.tax_rules import shipped_rules
 from domain.effect import EffectKind
 from domain.errors import ConfigError
-from domain.ports import ActivityPort, Agent, CarrierPort, CataloguePort, CustomerPort, WarehousePort
+from domain.ports import (
+    ActivityPort,
+    Agent,
+    CarrierPort,
+    CataloguePort,
+    CustomerPort,
+    RiskBookPort,
+    SegmentPort,
+    WarehousePort,
+)
 
 __all__ = ["SPECS", "AgentPorts", "AgentSpec", "build"]
 
@@ -41,6 +52,10 @@ class AgentPorts:
     crm: CustomerPort
     erp: CataloguePort
     activity: ActivityPort
+    risk_book: RiskBookPort = field(default_factory=MemoryRiskBook)
+    """Exceptions for customers and confirmed fraud; empty unless a shop keeps one."""
+    segments: SegmentPort = field(default_factory=ShippedSegments)
+    """How large orders usually are; the shipped measurement unless a shop has its own."""
 
     @cached_property
     def network(self) -> Network:
@@ -76,19 +91,40 @@ class AgentSpec:
     build: Callable[[AgentPorts], Agent]
 
 
+def _fraud(ports: AgentPorts, edition: Edition) -> FraudDetection:
+    return FraudDetection(
+        activity=ports.activity,
+        crm=ports.crm,
+        erp=ports.erp,
+        exchange=ports.exchange,
+        book=ports.risk_book,
+        segments=ports.segments,
+        edition=edition,
+    )
+
+
 _SPECS = (
     AgentSpec(
         name=FraudDetection.name,
-        version=FraudDetection.version,
+        version="fd-1.0",
         owner="risk",
         trigger="order accepted",
-        reads=("order", "activity.counts", "crm.history", "erp.products"),
+        reads=(
+            "order",
+            "activity.counts",
+            "crm.history",
+            "erp.products",
+            "erp.rates",
+            "risk.exceptions",
+            "risk.confirmed",
+            "risk.segments",
+        ),
         writes=("order.release",),
         actions=(),
         fallbacks=FraudDetection.fallbacks,
-        thresholds=shipped_table().version,
+        thresholds=shipped_thresholds().versions[-1].version,
         calibration=shipped_calibration().calibration_id,
-        build=lambda ports: FraudDetection(activity=ports.activity, crm=ports.crm, erp=ports.erp),
+        build=lambda ports: _fraud(ports, rules_edition()),
     ),
     AgentSpec(
         name=Compliance.name,
@@ -134,13 +170,13 @@ _SPECS = (
         version=TaxAssessment.version,
         owner="finance",
         trigger="order_routing decided",
-        reads=("order", "decisions", "erp.rates"),
+        reads=("order", "decisions", "erp.products", "erp.rates"),
         writes=("order.tax",),
         actions=(),
         fallbacks=TaxAssessment.fallbacks,
         thresholds=shipped_rules().version,
         calibration=None,
-        build=lambda ports: TaxAssessment(exchange=ports.exchange),
+        build=lambda ports: TaxAssessment(exchange=ports.exchange, erp=ports.erp),
     ),
     AgentSpec(
         name=ShippingMethod.name,

@@ -1,39 +1,125 @@
 """fraud_detection: rules to points to one of approve, review, hold, reject; marketplace orders only approve or review."""
 
-import asyncio
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
 
+from agents.exchange import Exchange
 from agents.fallbacks import manual_review_queue, undeclared
-from agents.fraud_calibration import Calibration, CalibrationTable, Confidence, shipped_calibration
-from agents.fraud_scoring import Hit, Judgement, Trace, counterfactual, evaluate, judge
-from agents.fraud_signals import Signals, read_signals, telling_keys
+from agents.fraud_book import MemoryRiskBook
+from agents.fraud_calibration import Calibration, CalibrationTable, shipped_calibration
+from agents.fraud_degraded import GATE, Offer, PeakRuling, ReviewBudget, is_degraded, peak_ruling, reviews_per_hour
+from agents.fraud_policy import COST_GATE, TRUST, Policy, Ruling
+from agents.fraud_reading import FraudReader
+from agents.fraud_report import verdict_on
+from agents.fraud_scoring import ACTIONS, Hit, Trace, counterfactual, evaluate
+from agents.fraud_segments import Segments, ShippedSegments
+from agents.fraud_signals import Signals, read_signals
 from agents.fraud_table import FraudTable, shipped_table
-from domain.decision import Outcome, Reason, Verdict
-from domain.ids import Sku
-from domain.ports import ActivityPort, AgentCase, CataloguePort, CustomerHistory, CustomerPort
-from domain.values import Plain
+from agents.fraud_thresholds import Thresholds, ThresholdSchedule, shipped_thresholds
+from domain.decision import Verdict
+from domain.ports import ActivityPort, AgentCase, CataloguePort, CustomerPort, RiskBookPort, SegmentPort
 
-OUTCOMES = {
-    "approve": Outcome.PROCEED,
-    "review": Outcome.REVIEW,
-    "hold": Outcome.HOLD,
-    "reject": Outcome.REJECT,
-}
-COUNTED = {
-    "CARD_VELOCITY": ("card", "order"),
-    "DEVICE_MULTI_ACCOUNT": ("device", "account"),
-    "IP_VELOCITY": ("ip", "order"),
-    "ADDRESS_MULTI_ACCOUNT": ("address", "account"),
-}
-"""Velocity rules: the activity key they count, and what is distinct in the count."""
+
+@dataclass(frozen=True, kw_only=True)
+class Edition:
+    """The tables one published version of the agent judges by."""
+
+    version: str
+    table: FraudTable
+    calibration: CalibrationTable
+    schedule: ThresholdSchedule
+
+    def judging(self, at: datetime) -> Thresholds:
+        """The thresholds in force at an instant."""
+        return self.schedule.at(at)
+
+
+def rules_edition() -> Edition:
+    """fd-1.0: the published rules with their published points."""
+    return Edition(
+        version="fd-1.0", table=shipped_table(), calibration=shipped_calibration(), schedule=shipped_thresholds()
+    )
+
+
+class FraudJudge:
+    """Judges signals by one edition's tables. Pure, so that calibration and shadow tests run the very same code."""
+
+    def __init__(self, edition: Edition) -> None:
+        """Bind the tables together."""
+        self.edition = edition
+        calibration = Calibration(edition.calibration, version=edition.version, rules=edition.table.version)
+        self.policy = Policy(edition.table, calibration)
+
+    def judge(self, signals: Signals, *, at: datetime) -> Verdict:
+        """The verdict under the full policy.
+
+        Raises:
+            ConfigError: no thresholds were in force at ``at``.
+        """
+        thresholds = self.edition.judging(at)
+        trace = self.trace(signals)
+        ruling = self.policy.rule(trace.hits, signals, thresholds)
+
+        def decide(hits: Sequence[Hit], without: Collection[str]) -> str:
+            return self.policy.rule(hits, signals, thresholds, without=without).action
+
+        flipping = counterfactual(trace.hits, _gates(signals), decide)
+        return self._verdict(signals, trace, ruling, thresholds, flipping)
+
+    def judge_degraded(self, signals: Signals, *, at: datetime, offer: Offer) -> tuple[Verdict, PeakRuling]:
+        """The verdict under the simplified policy of peak days, and what the review budget should remember.
+
+        Raises:
+            ConfigError: no thresholds were in force at ``at``.
+        """
+        thresholds = self.edition.judging(at)
+        trace = self.trace(signals, degraded=True)
+
+        def rule(hits: Sequence[Hit], without: Collection[str] = ()) -> tuple[Ruling, PeakRuling]:
+            score, p_ppm, costs = self.policy.weigh(hits, signals, thresholds)
+            peak = peak_ruling(
+                hits, signals, score, costs, table=self.edition.table, terms=thresholds.degraded, offer=offer,
+                without=without,
+            )  # fmt: skip
+            ruled = self.policy.settle(peak.severity, score, p_ppm, costs, signals=signals, thresholds=thresholds)
+            return ruled, peak
+
+        ruling, peak = rule(trace.hits)
+        flipping = counterfactual(trace.hits, (GATE,), lambda hits, without: rule(hits, without)[0].action)
+        return self._verdict(signals, trace, ruling, thresholds, flipping, peak), peak
+
+    def trace(self, signals: Signals, *, degraded: bool = False) -> Trace:
+        """Which rules fire."""
+        table = self.edition.table
+        return evaluate(signals, table, skipped=table.degraded_skips if degraded else ())
+
+    def _verdict(
+        self,
+        signals: Signals,
+        trace: Trace,
+        ruling: Ruling,
+        thresholds: Thresholds,
+        flipping: tuple[str, ...],
+        peak: PeakRuling | None = None,
+    ) -> Verdict:
+        return verdict_on(
+            signals,
+            trace,
+            ruling,
+            table=self.edition.table,
+            thresholds=thresholds,
+            counterfactual=flipping,
+            calibration_id=self.edition.calibration.calibration_id,
+            peak=peak,
+        )
 
 
 class FraudDetection:
-    """Scores an order by versioned rules; its confidence is the measured agreement of its action with the truth."""
+    """Reads about an order and has it judged; one instance serves many orders at once."""
 
     name = "fraud_detection"
-    version = "fd-1.0"
     fallbacks = ("manual_review_queue",)
 
     def __init__(
@@ -42,60 +128,46 @@ class FraudDetection:
         activity: ActivityPort,
         crm: CustomerPort,
         erp: CataloguePort,
-        table: FraudTable | None = None,
-        calibration: CalibrationTable | None = None,
+        exchange: Exchange | None = None,
+        book: RiskBookPort | None = None,
+        segments: SegmentPort | None = None,
+        edition: Edition | None = None,
     ) -> None:
-        """Other tables than the shipped ones may be given, for shadow tests and tuning."""
-        self._activity = activity
-        self._crm = crm
-        self._erp = erp
-        self.table = table or shipped_table()
-        self.calibration = Calibration(
-            calibration or shipped_calibration(), version=self.version, thresholds=self.table.version
+        """``edition`` says which version this is; the published rules unless another is given."""
+        self.judging = FraudJudge(edition or rules_edition())
+        self.budget = ReviewBudget()
+        self._reader = FraudReader(
+            activity=activity,
+            crm=crm,
+            erp=erp,
+            exchange=exchange or Exchange(erp),
+            book=book or MemoryRiskBook(),
+            segments=Segments(segments or ShippedSegments()),
         )
+
+    @cached_property
+    def version(self) -> str:
+        """The published version (``fd-1.0``)."""
+        return self.judging.edition.version
 
     async def decide(self, case: AgentCase) -> Verdict:
-        """Score the order.
+        """Score the order; simplified when the case says so.
 
         Raises:
-            Transient: a count, the history or the catalogue could not be read.
+            Transient: a count, the history, the catalogue or the rates could not be read.
+            ConfigError: no thresholds were in force yet at the time of the case.
         """
-        order = case.order
-        skus = sorted({line.sku for line in order.lines if line.sku})
-        counts, history, products = await asyncio.gather(
-            self._counts(case), self._history(case), self._erp.products([Sku(sku) for sku in skus])
-        )
-        signals = read_signals(order, history, dict(products), counts=counts, now=case.now, table=self.table)
-        return self.judge(signals)
-
-    def judge(self, signals: Signals) -> Verdict:
-        """The verdict on signals alone: pure, so that calibration and shadow tests run the very same code."""
-        trace = evaluate(signals, self.table)
-        action, judgement, confidence = self._decide(trace.hits, signals)
-        flipping = counterfactual(trace.hits, lambda hits: self._decide(hits, signals)[0])
-        flags = tuple(
-            flag
-            for flag, raised in (
-                ("platform_screened", signals.platform),
-                ("precision_gate", action != judgement.action),
-                ("uncalibrated", not confidence.calibrated),
-            )
-            if raised
-        )
-        return Verdict(
-            decision=action,
-            outcome=OUTCOMES[action],
-            confidence=confidence.value,
-            flags=flags,
-            reasons=self._reasons(trace, judgement, action),
-            counterfactual=flipping,
-            facts=self._facts(trace, judgement, confidence),
-            versions={
-                "thresholds": self.table.version,
-                "calibration": self.calibration.table.calibration_id,
-            },
-            inputs={"counts": dict(signals.counts), "first_order": signals.first_order, "known_bad": signals.known_bad},
-        )
+        table = self.judging.edition.table
+        if not is_degraded(case.hints):
+            signals = read_signals(case.order, await self._reader.read(case, table), table)
+            return self.judging.judge(signals, at=case.now)
+        terms = self.judging.edition.judging(case.now).degraded
+        signals = read_signals(case.order, await self._reader.read_quickly(case, table, terms), table)
+        offer = self.budget.offer(case.now, reviews_per_hour(case.hints, terms))
+        verdict, peak = self.judging.judge_degraded(signals, at=case.now, offer=offer)
+        asked = verdict.decision in {"review", "hold"}
+        self.budget.note(case.now, peak.saved, asked=asked)
+        return verdict
 
     def fallback(self, name: str, case: AgentCase, why: str) -> Verdict:
         """``manual_review_queue``: a person decides.
@@ -107,65 +179,9 @@ class FraudDetection:
             raise undeclared(self.name, name, self.fallbacks)
         return manual_review_queue(self.name, why)
 
-    async def _counts(self, case: AgentCase) -> dict[str, int]:
-        keys = telling_keys(case.order, self.table)
-        wanted = {code: key for code, (key, _) in COUNTED.items() if key in keys}
-        counted = await asyncio.gather(
-            *(
-                self._activity.count(
-                    tenant=case.order.tenant,
-                    name=key,
-                    value=keys[key],
-                    since=case.now - timedelta(seconds=self.table.rules[code].limits["window_s"]),
-                    distinct=COUNTED[code][1],
-                )
-                for code, key in wanted.items()
-            )
-        )
-        return dict(zip(wanted, counted, strict=True))
 
-    async def _history(self, case: AgentCase) -> CustomerHistory | None:
-        customer_id = case.order.customer.customer_id
-        return await self._crm.history(customer_id) if customer_id else None
+def _gates(signals: Signals) -> tuple[str, ...]:
+    return (TRUST, COST_GATE) if signals.trusted is not None else (COST_GATE,)
 
-    def _decide(self, hits: Sequence[Hit], signals: Signals) -> tuple[str, Judgement, Confidence]:
-        judgement = judge(hits, self.table, platform=signals.platform)
-        segment = "platform" if signals.platform else "direct"
-        confidence = self.calibration.confidence(segment=segment, action=judgement.action, score=judgement.score)
-        if judgement.action != "reject" or confidence.value >= self.table.reject_precision:
-            return judgement.action, judgement, confidence
-        return "hold", judgement, confidence
 
-    def _reasons(self, trace: Trace, judgement: Judgement, action: str) -> tuple[Reason, ...]:
-        points = dict(judgement.entries)
-        reasons = [
-            Reason(
-                code=hit.code,
-                text=f"{self.table.rules[hit.code].rule_id} {hit.code}: {hit.finding.value}",
-                value=hit.finding.value,
-                threshold=hit.finding.threshold,
-                points=points[hit.code],
-                evidence=hit.finding.evidence,
-            )
-            for hit in trace.hits
-        ]
-        thresholds = f"review {self.table.review}, hold {self.table.hold}, decline {self.table.decline}"
-        summary = Reason(
-            code="RISK_SCORE",
-            text=f"score {judgement.score} means {action} under {self.table.version}",
-            value=str(judgement.score),
-            threshold=thresholds,
-            evidence="facts.rules",
-        )
-        return (*reasons, summary)
-
-    def _facts(self, trace: Trace, judgement: Judgement, confidence: Confidence) -> dict[str, Plain]:
-        return {
-            "score": judgement.score,
-            "p_bad": confidence.p_bad,
-            "rules": [{"code": code, "points": points} for code, points in judgement.entries],
-            "not_evaluated": list(trace.not_evaluated),
-            "thresholds_version": self.table.version,
-            "calibration_id": self.calibration.table.calibration_id,
-            "calibrated": confidence.calibrated,
-        }
+__all__ = ["ACTIONS", "Edition", "FraudDetection", "FraudJudge", "rules_edition"]

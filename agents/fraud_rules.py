@@ -39,6 +39,16 @@ def _velocity(field: str) -> Rule:
     return rule
 
 
+def _declines(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
+    count = signals.counts.get(terms.code)
+    if count is None:
+        return NOT_EVALUATED
+    if not signals.paid or count < terms.limits["at_least"]:
+        return None
+    threshold = f">= {terms.limits['at_least']} in {terms.limits['window_s']} s, then success"
+    return Finding(value=str(count), threshold=threshold, evidence="order.payment.declines_1h")
+
+
 def _equals(field: str, bad: str, evidence: str) -> Rule:
     def rule(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
         value = getattr(signals, field)
@@ -68,17 +78,14 @@ def _bin_country(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answe
     return Finding(value=signals.bin_country, threshold=",".join(sorted(known)), evidence="order.payment.bin_country")
 
 
-def _quantile(signals: Signals, table: FraudTable, name: str) -> int | None:
-    return table.quantiles.get(signals.currency, {}).get(name)
-
-
 def _bin_prepaid_high(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
-    limit = _quantile(signals, table, "p95")
-    if signals.bin_prepaid is None or limit is None:
+    segment = signals.segment
+    if signals.bin_prepaid is None or segment is None:
         return NOT_EVALUATED
-    if not signals.bin_prepaid or signals.total_minor < limit:
+    if not signals.bin_prepaid or segment.amount < segment.p95:
         return None
-    return Finding(value=f"prepaid, {signals.total_minor}", threshold=f"p95 {limit}", evidence="order.total")
+    value = f"prepaid, {segment.amount} {segment.currency}"
+    return Finding(value=value, threshold=f"p95 {segment.p95} of {segment.name}", evidence="order.total")
 
 
 def _ip_ship_country(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
@@ -103,24 +110,37 @@ def _forwarder(consolidation: bool) -> Rule:
 
 
 def _disposable_email(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
-    if signals.email_domain is None:
+    if signals.throwaway is None:
         return NOT_EVALUATED
-    if signals.email_domain not in table.disposable_domains:
+    if not signals.throwaway:
         return None
-    return Finding(value=signals.email_domain, threshold="lasting mailbox", evidence="order.customer.email")
+    return Finding(value=signals.throwaway, threshold="lasting mailbox", evidence="order.customer.email")
 
 
 def _new_account_high(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
-    limit = _quantile(signals, table, "p90")
-    if signals.account_age_s is None or limit is None:
+    segment, age_s = signals.segment, signals.account_age_s
+    if age_s is None or segment is None:
         return NOT_EVALUATED
-    young = signals.account_age_s < terms.limits["younger_than_s"]
-    if not young or signals.total_minor < limit:
+    if age_s >= terms.limits["younger_than_s"] or segment.amount < segment.p90:
         return None
-    value = f"{max(0, signals.account_age_s)} s old, {signals.total_minor}"
     return Finding(
-        value=value, threshold=f"{terms.limits['younger_than_s']} s, p90 {limit}", evidence="order.customer.created_at"
+        value=f"{max(0, age_s)} s old, {segment.amount} {segment.currency}",
+        threshold=f"{terms.limits['younger_than_s']} s, p90 {segment.p90} of {segment.name}",
+        evidence="order.customer.created_at",
     )
+
+
+def _takeover(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
+    if signals.delivered is None:
+        return NOT_EVALUATED
+    if signals.profile_age_s is None or signals.profile_age_s >= terms.limits["younger_than_s"]:
+        return None
+    if signals.new_device is None:
+        return NOT_EVALUATED
+    if not signals.new_device:
+        return None
+    value = f"profile changed {signals.profile_age_s} s before, new device"
+    return Finding(value=value, threshold=f"{terms.limits['younger_than_s']} s", evidence="crm.history")
 
 
 def _resale_sku(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
@@ -131,6 +151,15 @@ def _resale_sku(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer
     return Finding(
         value=str(signals.resale_quantity), threshold=f">= {terms.limits['at_least']}", evidence="order.lines"
     )
+
+
+def _qty_outlier(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
+    if not signals.quantity_known:
+        return NOT_EVALUATED
+    found = signals.quantity_outlier
+    if found is None:
+        return None
+    return Finding(value=f"{found.quantity} of {found.sku}", threshold=f"p99 {found.p99}", evidence="order.lines")
 
 
 def _rush_first(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
@@ -171,11 +200,21 @@ def _cod_cap(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
 
 
 def _phone_invalid(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
-    if signals.phone_valid is None:
+    if signals.phone is None:
         return NOT_EVALUATED
-    if signals.phone_valid:
+    if signals.phone == "ok":
         return None
-    return Finding(value="not a number", threshold=f"plan of {signals.ship_country}", evidence="order.customer.phone")
+    return Finding(value=signals.phone, threshold=f"a line of {signals.ship_country}", evidence="order.customer.phone")
+
+
+def _known_bad(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
+    if signals.known_bad is None:
+        return NOT_EVALUATED
+    if not signals.known_bad:
+        return None
+    named = ", ".join(signals.known_bad_by)
+    evidence = "risk.confirmed" if named else "crm.history"
+    return Finding(value=named or "customer", threshold="not on the confirmed-fraud list", evidence=evidence)
 
 
 def _good_history(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answer:
@@ -183,7 +222,7 @@ def _good_history(signals: Signals, terms: RuleTerms, table: FraudTable) -> Answ
         return NOT_EVALUATED
     limits = terms.limits
     enough = signals.delivered >= limits["at_least"] and signals.disputed == 0
-    if not enough or signals.history_age_s <= limits["older_than_s"]:
+    if not enough or signals.same_means is False or signals.history_age_s <= limits["older_than_s"]:
         return None
     return Finding(
         value=f"{signals.delivered} delivered, none disputed",
@@ -196,6 +235,7 @@ RULES: Mapping[str, Rule] = {
     "CARD_VELOCITY": _velocity("order.payment.card_fingerprint"),
     "DEVICE_MULTI_ACCOUNT": _velocity("order.device.device_id"),
     "IP_VELOCITY": _velocity("order.device.ip"),
+    "DECLINES_BEFORE_SUCCESS": _declines,
     "ADDRESS_MULTI_ACCOUNT": _velocity("order.ship_to"),
     "AVS_FAIL": _equals("avs", "fail", "order.payment.avs"),
     "AVS_PARTIAL": _equals("avs", "partial", "order.payment.avs"),
@@ -210,12 +250,14 @@ RULES: Mapping[str, Rule] = {
     "FORWARDER_CONSOLIDATION": _forwarder(consolidation=True),
     "DISPOSABLE_EMAIL": _disposable_email,
     "NEW_ACCOUNT_HIGH": _new_account_high,
+    "TAKEOVER": _takeover,
     "RESALE_SKU": _resale_sku,
+    "QTY_OUTLIER": _qty_outlier,
     "RUSH_FIRST": _rush_first,
     "COD_REFUSER": _cod_refuser,
     "COD_CAP": _cod_cap,
     "PHONE_INVALID": _phone_invalid,
-    "KNOWN_BAD": _flag("known_bad", "crm.history"),
+    "KNOWN_BAD": _known_bad,
     "GOOD_HISTORY": _good_history,
 }
 """Every rule by its stable code, in the order they are listed in a trace."""

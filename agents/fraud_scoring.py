@@ -1,16 +1,18 @@
-"""From fired rules to points to one decision.
+"""From fired rules to points to a severity, and which of them the decision hangs on.
 
-Severity is monotone: a forced hold, once hit, is never lowered by points. Points of all entries of a trace, the cap
-included, add up to the score.
+Severity is monotone: a forced hold, once hit, is never lowered by points. Points of all entries of a trace, base and
+cap included, add up to the score.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from agents.fraud_rules import RULES, Finding
 from agents.fraud_signals import Signals
 from agents.fraud_table import FraudTable
+from agents.fraud_thresholds import Thresholds
 
+BASE_CODE = "BASE"
 CAP_CODE = "PAYMENT_GEO_CAP"
 PLATFORM_CODE = "PLATFORM_SCREENED"
 
@@ -30,83 +32,85 @@ class Hit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trace:
-    """Which rules fired and which could not be evaluated."""
+    """Which rules fired, which could not be evaluated, and which a snooze kept silent."""
 
     hits: tuple[Hit, ...]
     not_evaluated: tuple[str, ...]
+    snoozed: tuple[str, ...] = ()
+    """Codes that would have fired; they count for nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Judgement:
-    """Points to action."""
+class Score:
+    """Points and the severity they lead to."""
 
-    action: str
-    score: int
+    points: int
+    severity: int
     entries: tuple[tuple[str, int], ...]
     """Code and points; they add up to the score."""
 
 
-def evaluate(signals: Signals, table: FraudTable) -> Trace:
-    """Run every rule the order's channel allows."""
-    hits, unknown = [], []
+def evaluate(signals: Signals, table: FraudTable, *, skipped: Collection[str] = ()) -> Trace:
+    """Run every rule that the order's channel and the mode allow."""
+    hits, unknown, silent = [], [], []
     for code, rule in RULES.items():
         terms = table.rules[code]
-        if signals.platform and terms.group in table.platform_skips:
+        if code in skipped or (signals.platform and terms.group in table.platform_skips):
             continue
         answer = rule(signals, terms, table)
-        if isinstance(answer, Finding):
+        if not isinstance(answer, Finding):
+            if answer is not None:
+                unknown.append(code)
+        elif code in signals.snoozed and code not in table.unforgivable:
+            silent.append(code)
+        else:
             hits.append(Hit(code=code, group=terms.group, points=terms.points, finding=answer))
-        elif answer is not None:
-            unknown.append(code)
-    return Trace(hits=tuple(hits), not_evaluated=tuple(unknown))
+    return Trace(hits=tuple(hits), not_evaluated=tuple(unknown), snoozed=tuple(silent))
 
 
-def judge(hits: Sequence[Hit], table: FraudTable, *, platform: bool) -> Judgement:
-    """Sum the points under the cap, apply the thresholds, then force and clamp."""
+def add_up(hits: Sequence[Hit], table: FraudTable, thresholds: Thresholds) -> Score:
+    """Sum the points under the cap, apply the thresholds, then the forced hold."""
     codes = {hit.code for hit in hits}
     unforgivable = bool(codes & table.unforgivable)
-    entries = [(hit.code, 0 if unforgivable and hit.group == "W" else hit.points) for hit in hits]
+    entries = [(BASE_CODE, table.base_points)] if table.base_points else []
+    entries += [(hit.code, 0 if unforgivable and hit.group == "W" else hit.points) for hit in hits]
     capped = sum(hit.points for hit in hits if hit.group in table.cap_groups)
     if capped > table.cap_points:
         entries.append((CAP_CODE, table.cap_points - capped))
-    score = sum(points for _, points in entries)
-    steps = (score >= table.review, score >= table.hold, score >= table.decline)
-    severity = sum(steps)
+    points = sum(worth for _, worth in entries)
+    severity = (points >= thresholds.review) + (points >= thresholds.hold) + (points >= thresholds.decline)
     if codes & table.force_hold:
         severity = max(severity, ACTIONS.index("hold"))
-    if platform:
-        entries.append((PLATFORM_CODE, 0))
-        severity = min(severity, ACTIONS.index("review"))
-    return Judgement(action=ACTIONS[severity], score=score, entries=tuple(entries))
+    return Score(points=points, severity=severity, entries=tuple(entries))
 
 
-def counterfactual(hits: Sequence[Hit], decide: Callable[[Sequence[Hit]], str]) -> tuple[str, ...]:
-    """A smallest-first set of codes whose removal gives another decision; empty when no removal does.
+def counterfactual(
+    hits: Sequence[Hit], gates: Sequence[str], decide: Callable[[Sequence[Hit], Collection[str]], str]
+) -> tuple[str, ...]:
+    """A small set of codes whose removal gives another decision; empty when no removal does.
 
-    For a restrictive decision the heaviest hits go first; for an approval the hits that spoke in its favour.
+    ``decide`` takes the hits that are left and the gates that are left out. For a restrictive decision the heaviest
+    hits go first and the gates last; for an approval what spoke in its favour.
     """
-    verdict = decide(hits)
+    verdict = decide(hits, ())
     favourable = verdict == "approve"
     ranked = sorted(hits, key=lambda hit: hit.points if favourable else -hit.points)
-    removed: list[Hit] = []
-    for hit in ranked:
-        if (hit.points < 0) != favourable:
-            continue
-        removed.append(hit)
-        if decide(_without(hits, removed)) != verdict:
-            return _pruned(hits, removed, decide, verdict)
+    codes = [hit.code for hit in ranked if (hit.points < 0) == favourable and hit.points]
+    codes = [*gates, *codes] if favourable else [*codes, *gates]
+
+    def flips(removed: Sequence[str]) -> bool:
+        left = [hit for hit in hits if hit.code not in removed]
+        return decide(left, [gate for gate in gates if gate in removed]) != verdict
+
+    for many in range(1, len(codes) + 1):
+        if flips(codes[:many]):
+            return _pruned(codes[:many], flips)
     return ()
 
 
-def _without(hits: Sequence[Hit], removed: Sequence[Hit]) -> list[Hit]:
-    return [hit for hit in hits if hit not in removed]
-
-
-def _pruned(
-    hits: Sequence[Hit], removed: list[Hit], decide: Callable[[Sequence[Hit]], str], verdict: str
-) -> tuple[str, ...]:
-    for hit in list(removed):
-        fewer = [other for other in removed if other is not hit]
-        if fewer and decide(_without(hits, fewer)) != verdict:
+def _pruned(removed: list[str], flips: Callable[[Sequence[str]], bool]) -> tuple[str, ...]:
+    for code in list(removed):
+        fewer = [other for other in removed if other != code]
+        if fewer and flips(fewer):
             removed = fewer
-    return tuple(hit.code for hit in removed)
+    return tuple(removed)

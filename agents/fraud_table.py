@@ -1,4 +1,4 @@
-"""The fraud agent's thresholds, points and word lists as one validated, versioned value."""
+"""The fraud agent's points, limits and word lists as one validated, versioned value."""
 
 import re
 from collections.abc import Mapping
@@ -30,32 +30,19 @@ class RuleTerms:
         return self.rule_id[0]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PhonePlan:
-    """How a country's phone numbers look: calling code and length of the national number."""
-
-    calling_code: str
-    shortest: int
-    longest: int
-
-
 @dataclass(frozen=True, kw_only=True)
 class FraudTable:
     """Everything the rules read besides the order."""
 
     version: str
-    review: int
-    hold: int
-    decline: int
-    reject_precision: float
-    """Lower bound of the share of right rejections below which a rejection is only a hold."""
     cap_groups: frozenset[str]
     cap_points: int
     force_hold: frozenset[str]
     unforgivable: frozenset[str]
+    degraded_hold: frozenset[str]
+    degraded_skips: frozenset[str]
     platform_skips: frozenset[str]
     rules: Mapping[str, RuleTerms]
-    quantiles: Mapping[str, Mapping[str, int]]
     cod_caps: Mapping[str, int]
     travel_pairs: frozenset[frozenset[str]]
     consolidation_countries: frozenset[str]
@@ -64,33 +51,37 @@ class FraudTable:
     pickup_terms: tuple[str, ...]
     shared_networks: tuple[IPv4Network | IPv6Network, ...]
     relay_domains: frozenset[str]
-    disposable_domains: frozenset[str]
-    phone_plans: Mapping[str, PhonePlan]
+    market_groups: Mapping[str, str]
+    """Group by country; a country that is not named belongs to ``other_markets``."""
+    other_markets: str
+    base_points: int = 0
+    """What every order starts from; not 0 only where points were fitted."""
+
+    def code_of(self, rule: str) -> str:
+        """The reason code of a rule named by code or id (``V1``); as given when there is no such rule."""
+        if rule in self.rules:
+            return rule
+        return next((code for code, terms in self.rules.items() if terms.rule_id == rule), rule)
 
 
 def parse_table(raw: Mapping[str, Any]) -> FraudTable:
     """The table from its YAML form.
 
     Raises:
-        ConfigError: a part is missing, or the thresholds are not in ascending order.
+        ConfigError: a part is missing.
     """
     try:
-        steps = raw["thresholds"]
-        if not steps["review"] <= steps["hold"] <= steps["decline"]:
-            raise ConfigError(f"fraud table {raw['version']}: thresholds must satisfy review <= hold <= decline")
+        groups = raw["market_groups"]
         return FraudTable(
             version=raw["version"],
-            review=steps["review"],
-            hold=steps["hold"],
-            decline=steps["decline"],
-            reject_precision=raw["reject_precision_percent"] / 100,
             cap_groups=frozenset(raw["cap"]["groups"]),
             cap_points=raw["cap"]["points"],
             force_hold=frozenset(raw["force_hold"]),
             unforgivable=frozenset(raw["unforgivable"]),
+            degraded_hold=frozenset(raw["degraded_hold"]),
+            degraded_skips=frozenset(raw["degraded_skips"]),
             platform_skips=frozenset(raw["platform_skips"]),
             rules={code: _terms(code, entry) for code, entry in raw["rules"].items()},
-            quantiles=raw["amount_quantiles"],
             cod_caps=raw["cod_caps"],
             travel_pairs=frozenset(frozenset(pair.split("-")) for pair in raw["travel_pairs"]),
             consolidation_countries=frozenset(raw["consolidation_countries"]),
@@ -99,11 +90,8 @@ def parse_table(raw: Mapping[str, Any]) -> FraudTable:
             pickup_terms=tuple(term.casefold() for term in raw["pickup_terms"]),
             shared_networks=tuple(ip_network(net) for net in raw["shared_networks"]),
             relay_domains=frozenset(raw["relay_domains"]),
-            disposable_domains=frozenset(raw["disposable_domains"]),
-            phone_plans={
-                country: PhonePlan(calling_code=plan[0], shortest=plan[1], longest=plan[2])
-                for country, plan in raw["phone_plans"].items()
-            },
+            market_groups={country: group for group, countries in groups.items() for country in countries},
+            other_markets=list(groups)[-1],
         )
     except KeyError as missing:
         raise ConfigError(f"fraud table: {missing.args[0]!r} is missing; add it to the rules file") from None

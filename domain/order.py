@@ -156,6 +156,8 @@ class Payment(Document):
     """``match``, ``fail`` or None."""
     three_ds_shift: bool = False
     """Authenticated with liability shifted to the issuer."""
+    declines_1h: int | None = None
+    """Attempts declined in the hour before this payment succeeded, as the provider counts them; None when it does not."""
 
 
 class Device(Document):

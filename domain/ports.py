@@ -12,6 +12,7 @@ from domain.fx import Rate
 from domain.ids import EffectKey, Sku
 from domain.inventory import StockLevel
 from domain.order import Order
+from domain.risk import CustomerException, SegmentSnapshot
 from domain.shipment import Lane, Warehouse
 from domain.values import Document, Plain
 
@@ -77,6 +78,12 @@ class CustomerHistory:
     last_profile_change_at: datetime | None = None
     known_bad: bool = False
     tier: str = ""
+    known_devices: tuple[str, ...] | None = None
+    """Device ids the customer has ordered with before; None when the CRM does not keep them."""
+    known_cards: tuple[str, ...] | None = None
+    """Card fingerprints of delivered, undisputed orders; None when the CRM does not keep them."""
+    known_addresses: tuple[str, ...] | None = None
+    """SHA-256 of places delivered to undisputed (line1|city|postcode|country, lower case); None when not kept."""
 
 
 class CustomerPort(EffectPort, Protocol):
@@ -94,6 +101,23 @@ class CataloguePort(Protocol):
 
     async def rates(self, currencies: Sequence[str]) -> Sequence[Rate]:
         """Recent dated rates per US dollar for the currencies that have any."""
+
+
+class RiskBookPort(Protocol):
+    """What the risk desk has written down: exceptions for customers, and hashes of confirmed fraud."""
+
+    async def exceptions(self, *, tenant: str, customer_id: str) -> Sequence[CustomerException]:
+        """Every exception of a customer that has not been deleted, ended ones included."""
+
+    async def confirmed(self, *, tenant: str, keys: Mapping[str, str]) -> Sequence[str]:
+        """The names of those keys (``card`` -> fingerprint) whose value is on the confirmed-fraud list."""
+
+
+class SegmentPort(Protocol):
+    """How large a shop's orders usually are."""
+
+    async def segments(self, *, tenant: str) -> SegmentSnapshot:
+        """The newest snapshot."""
 
 
 class ActivityPort(Protocol):
