@@ -56,7 +56,7 @@ app.add_typer(bench.app, name="bench")
 def main() -> None:
     """Run one command; whatever is refused becomes one sentence and an exit code."""
     try:
-        app()
+        app(prog_name="signalbox")
     except SignalboxError as refusal:
         _refuse(str(refusal))
     except OSError as failure:

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -129,14 +130,16 @@ async def _submit(
     from api.cli.working import some_worker, until  # noqa: PLC0415  # see the package's docstring
     from api.desk import Desk  # noqa: PLC0415  # see the package's docstring
 
+    owner = at.tenant(at.settings(), tenant)
+    read = read_payload(raw, owner, channel, shop, now=datetime.now(UTC))
     async with at.opened() as box:
-        owner = at.tenant(box.settings, tenant)
-        read = read_payload(raw, owner, channel, shop, now=box.clock.now())
         desk = Desk(box)
         accepted = await desk.submit(read.submission)
         if accepted.duplicate:
             remark("this file was submitted before; nothing new was started")
-        if wait_s:
+        if not box.workflow.enabled:
+            remark("the order workflow is switched off: the order is kept, and worked on once it is switched on")
+        elif wait_s:
             async with some_worker(box):
                 done = await until(box, owner.tenant, read.order_ids, wait_s=wait_s, handle=accepted.handle)
             if not done:
