@@ -1,55 +1,56 @@
-"""tax: what the order owes under the dated table, beside what the channel charged. A difference is flagged, not blocked.
+"""tax: what the order owes under the dated tables, beside what the channel charged. A difference is flagged, not blocked.
 
 The value of the whole order decides the relief, however many parcels carry it: splitting is never rewarded.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from decimal import Decimal
 
-from agents.exchange import Exchange, converted
+from agents.exchange import Exchange
 from agents.fallbacks import undeclared
 from agents.precedents import route_origins
-from agents.tax_rules import Assessment, Collector, TaxRule, TaxTable, assess, shipped_rules, untaxed
-from domain.decision import Outcome, Reason, Verdict
+from agents.tax_basis import Basis, basis_of, destination, mixed_currencies
+from agents.tax_duties import DutyTable, shipped_duties
+from agents.tax_report import (
+    POLICY,
+    Finding,
+    TaxPolicy,
+    channel_verdict,
+    compared,
+    unknown,
+)
+from agents.tax_rules import Assessment, TaxRule, TaxTable, assess, shipped_rules, untaxed
+from domain.catalogue import Product
+from domain.decision import Outcome, Verdict
 from domain.errors import MissingRate
-from domain.fx import RateTable
-from domain.money import CASH_EXPONENT, Money, exponent, total
+from domain.fx import Conversion, Freshness, RateTable
+from domain.ids import Sku
+from domain.money import Money
 from domain.order import Order
-from domain.ports import AgentCase
+from domain.ports import AgentCase, CataloguePort
 from domain.values import Plain
 
-
-@dataclass(frozen=True, kw_only=True)
-class TaxPolicy:
-    """Declared confidences: look-ups in dated tables, not estimates."""
-
-    version: str
-    sure: float
-    assumed_origin: float
-    """When nothing says where the goods leave from; imported is assumed."""
-    fallback: float
-
-
-POLICY = TaxPolicy(version="tax-policy-2026-11-01", sure=0.95, assumed_origin=0.75, fallback=0.72)
+__all__ = ["POLICY", "TaxAssessment", "TaxPolicy"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Basis:
-    """What of an order is taxed."""
+class _Read:
+    """What was read for a case. Without products every line pays the default duty."""
 
-    country: str
-    origins: tuple[str, ...]
-    goods: tuple[Money, ...]
-    shipping: Money
-    imports_before: int
-    """Parcels this consignee has imported this half year, as far as known."""
+    rates: RateTable
+    products: Mapping[Sku, Product] = field(default_factory=dict)
 
-    @property
-    def domestic(self) -> bool:
-        """Whether everything leaves from the destination itself."""
-        return bool(self.origins) and set(self.origins) == {self.country}
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """The row that applies, and what it rests on."""
+
+    rule: TaxRule | None
+    worth: Conversion | None = None
+    at_risk: TaxRule | None = None
+    """The row that would apply if the relief were used up, when nobody knows whether it is."""
 
 
 class TaxAssessment:
@@ -59,214 +60,142 @@ class TaxAssessment:
     version = "tx-1.0"
     fallbacks = ("cached_rule_table",)
 
-    def __init__(self, *, exchange: Exchange, table: TaxTable | None = None, policy: TaxPolicy = POLICY) -> None:
-        """Another table than the shipped one may be given."""
+    def __init__(
+        self,
+        *,
+        exchange: Exchange,
+        erp: CataloguePort | None = None,
+        table: TaxTable | None = None,
+        duties: DutyTable | None = None,
+        policy: TaxPolicy = POLICY,
+    ) -> None:
+        """Other tables than the shipped ones may be given. Without ``erp`` imports pay the default duty."""
         self._exchange = exchange
+        self._erp = erp
         self.table = table or shipped_rules()
+        self.duties = duties or shipped_duties()
         self.policy = policy
 
     async def decide(self, case: AgentCase) -> Verdict:
         """Assess the order.
 
         Raises:
-            Transient: the exchange rates could not be read.
+            Transient: the exchange rates or the catalogue could not be read.
         """
-        country = _destination(case.order)
-        currencies = {
-            rule.limit.currency for rule in self.table.rules.values() if rule.country == country and rule.limit
-        }
-        foreign = currencies - {case.order.currency}
-        rates = RateTable(())
-        if foreign:
-            rates = await self._exchange.table({*foreign, case.order.currency}, case.now)
-        return self._judge(case, rates)
+        order = case.order
+        if order.channel.marketplace:
+            return self._judge(case, _Read(rates=RateTable(())))
+        country = destination(order)
+        rows = [rule for rule in self.table.rules.values() if rule.country == country]
+        foreign = {rule.limit.currency for rule in rows if rule.limit} - {order.currency}
+        rates = await self._exchange.table({*foreign, order.currency}, case.now) if foreign else RateTable(())
+        dutiable = any(not rule.domestic and rule.duty_bp for rule in rows) or country in self.duties.by_country
+        products: Mapping[Sku, Product] = {}
+        if self._erp is not None and dutiable and set(route_origins(case.decisions)) != {country}:
+            products = await self._erp.products(sorted({line.sku for line in order.lines if line.sku}))
+        return self._judge(case, _Read(rates=rates, products=products))
 
     def fallback(self, name: str, case: AgentCase, why: str) -> Verdict:
         """``cached_rule_table``: the same dated rows with the rates last read; a person when a rate is missing.
+
+        Says how old the table is, and pays the default duty on every line: the catalogue is not read.
 
         Raises:
             ConfigError: another fallback is named.
         """
         if name not in self.fallbacks:
             raise undeclared(self.name, name, self.fallbacks)
-        verdict = self._judge(case, self._exchange.last_table())
+        verdict = self._judge(case, _Read(rates=self._exchange.last_table()))
         confidence = None if verdict.outcome is Outcome.REVIEW else self.policy.fallback
-        facts: dict[str, Plain] = {**verdict.facts, "fallback": name, "why": why}
-        return verdict.model_copy(
-            update={"confidence": confidence, "flags": (*verdict.flags, "fallback"), "facts": facts}
-        )
-
-    def _judge(self, case: AgentCase, rates: RateTable) -> Verdict:
-        order, day = case.order, case.now.date()
-        basis = _basis(case)
-        if order.channel.marketplace:
-            return self._channel_tax(order)
-        if not basis.country or not self.table.knows(basis.country):
-            return self._unknown("UNKNOWN_COUNTRY", f"no tax row for {basis.country or 'an order without country'}")
-        if basis.country in self.table.no_tax:
-            return self._compare(order, basis, untaxed(basis.country, basis.goods, order.currency))
-        try:
-            rule = self._rule(basis, rates, case.now)
-        except MissingRate as missing:
-            return self._unknown("RATE_MISSING", f"the low-value limit cannot be judged: {missing}")
-        if rule is None:
-            return self._unknown("NO_RULE_IN_FORCE", f"no tax row of {basis.country} is in force on {day}")
-        assessment = assess(rule, basis.goods, basis.shipping, tax_included=order.tax_included)
-        return self._compare(order, basis, assessment)
-
-    def _rule(self, basis: Basis, rates: RateTable, now: datetime) -> TaxRule | None:
-        value = total(basis.goods, basis.shipping.currency)
-        for rule in self.table.candidates(basis.country, domestic=basis.domestic, day=now.date()):
-            worth = value.decimal if rule.limit is None else _worth(value, rule.limit.currency, rates, now)
-            if not rule.covers(worth):
-                continue
-            if rule.most_imports is not None and basis.imports_before >= rule.most_imports and rule.otherwise:
-                return self.table.rules[rule.otherwise]
-            return rule
-        return None
-
-    def _compare(self, order: Order, basis: Basis, owed: Assessment) -> Verdict:
-        at_sale = owed.tax if owed.collector is Collector.SELLER else Money.zero(order.currency)
-        charged = _charged(order)
-        difference = at_sale - charged
-        unit = 10 ** (exponent(order.currency) - CASH_EXPONENT[order.currency])
-        allowed = max(self.table.tolerance_units * unit, abs(charged.amount_minor) * self.table.tolerance_bp // 10_000)
-        differs = abs(difference.amount_minor) > allowed
-        flags = [
-            *(("tax_difference",) if differs else ()),
-            *(("tax_at_border",) if owed.collector is Collector.BORDER else ()),
-            *(("origin_assumed",) if not basis.origins else ()),
-        ]
-        reasons = [
-            Reason(
-                code="TAX_RULE",
-                text=f"{owed.rule_id}: {owed.tax} tax, {owed.duty} duty, collected by {owed.collector.value}",
-                value=str(owed.tax.amount_minor),
-                evidence=f"tax_rules:{owed.rule_id}",
-            )
-        ]
-        if differs:
-            reasons.append(
-                Reason(
-                    code="TAX_DIFFERENCE",
-                    text=f"the channel charged {charged}, the table says {at_sale} at the sale",
-                    value=str(difference.amount_minor),
-                    threshold=str(allowed),
-                    evidence="order.tax",
-                )
-            )
-        return Verdict(
-            decision="tax_differs" if differs else "tax_assessed",
-            outcome=Outcome.PROCEED,
-            confidence=self.policy.sure if basis.origins else self.policy.assumed_origin,
-            flags=tuple(flags),
-            reasons=tuple(reasons),
-            counterfactual=("TAX_DIFFERENCE",) if differs else (),
-            facts=self._facts(order, basis, owed, charged),
-        )
-
-    def _facts(self, order: Order, basis: Basis, owed: Assessment, charged: Money) -> dict[str, Plain]:
-        lines: list[Plain] = [
-            {"line_id": line.line_id, "duty_minor": duty.amount_minor, "tax_minor": tax.amount_minor}
-            for line, duty, tax in zip(order.lines, owed.duties, owed.taxes, strict=True)
-        ]
-        return {
-            "rule": owed.rule_id,
-            "country": basis.country,
-            "origin": "domestic" if basis.domestic else "import",
-            "collector": owed.collector.value,
-            "currency": order.currency,
-            "tax_minor": owed.tax.amount_minor,
-            "duty_minor": owed.duty.amount_minor,
-            "shipping_tax_minor": owed.shipping_tax.amount_minor,
-            "lines": lines,
-            "charged_minor": charged.amount_minor,
-            "thresholds_version": self.table.version,
-            "confidence_basis": "declared",
+        old = ("table_over_24h",) if self.table.over_a_day_old(case.now) else ()
+        facts: dict[str, Plain] = {
+            **verdict.facts,
+            "fallback": name,
+            "why": why,
+            "table_version": self.table.version,
+            "table_as_of": self.table.as_of.isoformat(),
         }
-
-    def _channel_tax(self, order: Order) -> Verdict:
-        return Verdict(
-            decision="channel_tax",
-            outcome=Outcome.PROCEED,
-            confidence=self.policy.sure,
-            flags=("channel_collects",),
-            reasons=(
-                Reason(
-                    code="CHANNEL_COLLECTS",
-                    text=f"{order.channel.value} is the merchant of record for tax; its figure stands",
-                    value=str(order.tax.amount_minor),
-                    evidence="order.tax",
-                ),
-            ),
-            facts={
-                "collector": "channel",
-                "currency": order.currency,
-                "tax_minor": order.tax.amount_minor,
-                "charged_minor": order.tax.amount_minor,
-                "lines": [{"line_id": line.line_id, "tax_minor": line.tax.amount_minor} for line in order.lines],
-                "thresholds_version": self.table.version,
-                "confidence_basis": "declared",
-            },
+        return verdict.model_copy(
+            update={"confidence": confidence, "flags": (*verdict.flags, "fallback", *old), "facts": facts}
         )
 
-    def _unknown(self, code: str, text: str) -> Verdict:
-        return Verdict(
-            decision="review",
-            outcome=Outcome.REVIEW,
-            confidence=None,
-            flags=(code.lower(),),
-            reasons=(Reason(code=code, text=text, evidence="order.ship_to.country"),),
-            counterfactual=(code,),
-            facts={"thresholds_version": self.table.version},
-        )
+    def _judge(self, case: AgentCase, read: _Read) -> Verdict:
+        order, country = case.order, destination(case.order)
+        day = self.table.day(country, case.now)
+        if order.channel.marketplace:
+            return channel_verdict(order, self.table.platform(country, day), self.table.version, self.policy)
+        if mixed_currencies(order):
+            return unknown("MIXED_CURRENCY", "amounts of this order are in several currencies", self.table.version)
+        if not country or not self.table.knows(country):
+            return unknown(
+                "UNKNOWN_COUNTRY", f"no tax row for {country or 'an order without country'}", self.table.version
+            )
+        basis = basis_of(case)
+        if country in self.table.no_tax:
+            owed = untaxed(country, basis.goods, order.currency)
+            return compared(order, basis, Finding(owed=owed), self.table, self.policy)
+        try:
+            choice = self._choose(basis, read.rates, case.now)
+        except MissingRate as missing:
+            text = f"the low-value limit cannot be judged: {missing}"
+            return unknown("RATE_MISSING", text, self.table.version)
+        if choice is None:
+            text = f"the exchange rate is stale and the value of {basis.value} may lie on either side of a limit"
+            return unknown("RATE_STALE", text, self.table.version)
+        if choice.rule is None:
+            text = f"no tax row of {country} is in force on {day}"
+            return unknown("NO_RULE_IN_FORCE", text, self.table.version)
+        finding = self._finding(case.order, basis, choice, read.products, day)
+        return compared(order, basis, finding, self.table, self.policy)
+
+    def _choose(self, basis: Basis, rates: RateTable, now: datetime) -> _Choice | None:
+        """The row that applies; None when a stale rate leaves it open which one."""
+        rows = self.table.candidates(basis.country, domestic=basis.domestic, day=self.table.day(basis.country, now))
+        worth = _worth(basis.value, rows, rates, now)
+        picked = _first(rows, basis.value, worth.amount if worth else None)
+        if worth is not None and worth.freshness is Freshness.STALE:
+            edges = {_first(rows, basis.value, edge) for edge in (worth.low, worth.high)}
+            if edges != {picked}:
+                return None
+        if picked is None or picked.most_imports is None or picked.otherwise is None:
+            return _Choice(rule=picked, worth=worth)
+        after = self.table.rules[picked.otherwise]
+        if basis.imports_before is None:
+            return _Choice(rule=picked, worth=worth, at_risk=after)
+        used_up = basis.imports_before >= picked.most_imports
+        return _Choice(rule=after if used_up else picked, worth=worth)
+
+    def _finding(
+        self, order: Order, basis: Basis, choice: _Choice, products: Mapping[Sku, Product], day: date
+    ) -> Finding:
+        if choice.rule is None:
+            return Finding(owed=untaxed(basis.country, basis.goods, order.currency))
+        owed, duty_ids = self._assessed(choice.rule, order, basis, products, day)
+        at_risk = self._assessed(choice.at_risk, order, basis, products, day)[0] if choice.at_risk else None
+        return Finding(owed=owed, rule=choice.rule, worth=choice.worth, duty_ids=duty_ids, at_risk=at_risk)
+
+    def _assessed(
+        self, rule: TaxRule, order: Order, basis: Basis, products: Mapping[Sku, Product], day: date
+    ) -> tuple[Assessment, tuple[str, ...]]:
+        rates = [rule.duty_bp] * len(order.lines)
+        ids = ["default"] * len(order.lines)
+        # A row without a duty grants relief from it (low-value goods), whatever the tariff says.
+        dutiable = rule.duty_bp > 0 or (not rule.domestic and rule.above is not None)
+        for index, line in enumerate(order.lines if dutiable else ()):
+            product = products.get(line.sku)
+            duty = self.duties.duty(rule.country, product.hs_code, day) if product else None
+            if duty is not None:
+                rates[index], ids[index] = duty.duty_bp, duty.duty_id
+        owed = assess(rule, basis.goods, basis.shipping, tax_included=order.tax_included, duty_bp=rates)
+        return owed, tuple(ids) if dutiable else ()
 
 
-def _destination(order: Order) -> str:
-    return order.ship_to.country or (order.bill_to.country if order.bill_to else "")
+def _worth(value: Money, rows: tuple[TaxRule, ...], rates: RateTable, now: datetime) -> Conversion | None:
+    """The value in the currency the rows' limits are in; None when no row has a limit."""
+    limit = next((rule.limit for rule in rows if rule.limit is not None), None)
+    return None if limit is None else rates.convert(value, limit.currency, at=now)
 
 
-def _basis(case: AgentCase) -> Basis:
-    order = case.order
-    imports = case.hints.get("imports_half_year")
-    return Basis(
-        country=_destination(order),
-        origins=route_origins(case.decisions),
-        goods=_line_values(order),
-        shipping=order.shipping,
-        imports_before=imports if isinstance(imports, int) else 0,
-    )
-
-
-def _worth(value: Money, currency: str, rates: RateTable, now: datetime) -> Decimal:
-    return value.decimal if value.currency == currency else converted(value, currency, rates, now)
-
-
-def _line_values(order: Order) -> tuple[Money, ...]:
-    """What each line's open units cost after its discount and its share of the order's discount."""
-    nets = [
-        _scaled((line.unit_price * line.quantity) - line.discount, line.quantity_open, line.quantity)
-        for line in order.lines
-    ]
-    whole = total(nets, order.currency)
-    tax = Money.zero(order.currency) if order.tax_included else order.tax
-    rest = whole + order.shipping + tax - order.total
-    unallocated = rest.amount_minor if all(line.quantity_open == line.quantity for line in order.lines) else 0
-    if 0 < unallocated <= min(order.discount.amount_minor, whole.amount_minor):
-        shares = rest.allocate([max(0, net.amount_minor) for net in nets])
-        nets = [net - share for net, share in zip(nets, shares, strict=True)]
-    return tuple(nets)
-
-
-def _scaled(amount: Money, part: int, whole: int) -> Money:
-    if part == whole or whole == 0:
-        return amount
-    return Money.rounded(amount.decimal * part / whole, amount.currency)
-
-
-def _charged(order: Order) -> Money:
-    """The tax the channel charged for what is still open."""
-    if all(line.quantity_open == line.quantity for line in order.lines):
-        return order.tax
-    parts: Sequence[Money] = [_scaled(line.tax, line.quantity_open, line.quantity) for line in order.lines]
-    return total(parts, order.currency)
+def _first(rows: tuple[TaxRule, ...], value: Money, worth: Decimal | None) -> TaxRule | None:
+    amount = value.decimal if worth is None else worth
+    return next((rule for rule in rows if rule.covers(amount)), None)

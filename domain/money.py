@@ -147,11 +147,15 @@ class Money(Document):
 
 
 def total(amounts: Sequence[Money], currency: str) -> Money:
-    """The sum of ``amounts``, zero ``currency`` when there are none."""
-    result = Money.zero(currency)
+    """The sum of ``amounts``, zero ``currency`` when there are none.
+
+    Raises:
+        CurrencyMismatch: an amount is in another currency.
+    """
     for amount in amounts:
-        result = result + amount
-    return result
+        if amount.currency != currency:
+            raise CurrencyMismatch(f"{currency} and {amount.currency} cannot be combined")
+    return Money(amount_minor=sum(amount.amount_minor for amount in amounts), currency=currency)
 
 
 def gateway_exponent(currency: str, gateway: str) -> int:

@@ -1,6 +1,8 @@
 """The tax agent: golden values by country and date, exact sums, and the channel's figure beside ours."""
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -8,12 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents import build
+from agents.exchange import Exchange
+from agents.tax import TaxAssessment
 from agents.tax_rules import assess, parse_rules, shipped_rules
 from domain.decision import Decision, Outcome, Reason, Verdict
 from domain.errors import ConfigError, ConnectorUnavailable
+from domain.fx import Rate
 from domain.money import CASH_EXPONENT, exponent, total
 from domain.order import Channel
-from tests.support.agent_world import Address, case, decided, line, money, order, world
+from tests.support.agent_world import Address, MemoryCatalogue, case, decided, line, money, order, product, world
 
 DAY = datetime(2026, 11, 11, 3, tzinfo=UTC)
 
@@ -162,6 +167,113 @@ async def test_fallback_is_the_cached_table() -> None:
     assert verdict.facts["fallback"] == "cached_rule_table"
     assert verdict.confidence is not None
     assert verdict.confidence >= 0.7
+
+
+async def test_the_fallback_says_how_old_its_table_is() -> None:
+    """F15, domain/G1: effective date of the row, and a flag once nobody has checked the table for 24 hours."""
+    agent = build("tax", "tx-1.0", world().ports)
+    subject = order([line(price=300_000, currency="TWD")], "TW")
+    verdict = agent.fallback("cached_rule_table", case(subject, decisions=routed_from("CN"), now=DAY), "down")
+    assert (verdict.facts["effective_from"], verdict.facts["table_as_of"]) == ("2018-01-01", "2026-11-01")
+    assert {"fallback", "table_over_24h", "duty_default"} <= set(verdict.flags)
+    fresh = case(subject, decisions=routed_from("CN"), now=datetime(2026, 11, 2, 12, tzinfo=UTC))
+    assert "table_over_24h" not in agent.fallback("cached_rule_table", fresh, "down").flags
+
+
+async def test_duty_follows_the_tariff_code() -> None:
+    """F15: a phone is free of duty, a shirt is not, and each line names its row."""
+    lines = [line("PHONE", 1, 300_000, "TWD"), line("SHIRT", 1, 100_000, "TWD"), line("THING", 1, 100_000, "TWD")]
+    goods = [product("PHONE", hs_code="8517.13"), product("SHIRT", hs_code="610910"), product("THING")]
+    agent = build("tax", "tx-1.0", world(products=goods).ports)
+    verdict = await agent.decide(case(order(lines, "TW"), decisions=routed_from("CN"), now=DAY))
+    assert [(entry["duty_row"], entry["duty_minor"]) for entry in verdict.facts["lines"]] == [  # type: ignore[index, union-attr, call-overload]
+        ("ITA-PHONES", 0), ("TW-KNITWEAR", 12_000), ("default", 5_000),
+    ]  # fmt: skip
+    assert verdict.facts["duty_minor"] == 17_000
+    assert "duty_default" in verdict.flags
+
+
+async def test_low_value_relief_is_from_duty_whatever_the_tariff_says() -> None:
+    """F15: a shirt of 500,000 dong pays value-added tax and no duty."""
+    agent = build("tax", "tx-1.0", world(products=[product(hs_code="610910")]).ports)
+    subject = order([line(price=500_000, currency="VND")], "VN")
+    verdict = await agent.decide(case(subject, decisions=routed_from("CN"), now=DAY))
+    assert (verdict.facts["duty_minor"], verdict.facts["tax_minor"]) == (0, 40_000)
+
+
+async def test_unknown_import_count_is_said_with_what_it_may_cost() -> None:
+    """domain/X2: nobody counted: relief as for the first six, flagged, with duty and tax of a seventh in figures."""
+    for hints in ({}, {"imports_half_year": "3"}, {"imports_half_year": -1}, {"imports_half_year": True}):
+        verdict = await taxed("TW", "TWD", 50_000, hints=hints)
+        assert (verdict.facts["tax_minor"], verdict.flags) == (0, ("imports_unknown",))
+        assert (verdict.facts["duty_at_risk_minor"], verdict.facts["tax_at_risk_minor"]) == (2_500, 2_600)
+        assert verdict.confidence == 0.75
+    counted = await taxed("TW", "TWD", 50_000, hints={"imports_half_year": 0})
+    assert (counted.flags, counted.confidence) == ((), 0.95)
+
+
+async def test_splitting_an_order_is_never_rewarded() -> None:
+    """F15: two lines of 1,500 TWD from two origins are one import of 3,000."""
+    lines = [line("A", 1, 150_000, "TWD"), line("B", 1, 150_000, "TWD")]
+    agent = build("tax", "tx-1.0", world().ports)
+    verdict = await agent.decide(case(order(lines, "TW"), decisions=routed_from("CN", "SG"), now=DAY))
+    assert verdict.facts["rule"] == "TW-IMPORT"
+
+
+async def test_the_rate_behind_a_limit_is_recorded_with_its_freshness() -> None:
+    """domain/X5: the decision names the rates; a late one is flagged; a stale one near the limit asks a person."""
+    sure = await taxed("MY", "USD", 11_000)
+    assert sure.facts["rate_ids"] == ["fixture:USDMYR:2026-11-11"]
+    assert (sure.facts["fx"], Decimal(str(sure.facts["value_at_limit"]))) == ("fresh", Decimal(462))
+
+    async def aged(days: int, price: int) -> Verdict:
+        around = world()
+        around.erp.day = date(2026, 11, 11 - days)
+        agent = build("tax", "tx-1.0", around.ports)
+        return await agent.decide(case(order([line(price=price)], "MY"), decisions=routed_from("SG"), now=DAY))
+
+    assert "fx_late" in (await aged(2, 11_000)).flags
+    assert "fx_stale" in (await aged(8, 11_000)).flags
+    agent = TaxAssessment(exchange=Exchange(Wavering()))
+    near = await agent.decide(case(order([line(price=11_904)], "MY"), decisions=routed_from("SG"), now=DAY))
+    assert (near.outcome, near.reasons[0].code) == (Outcome.REVIEW, "RATE_STALE")
+    far = await agent.decide(case(order([line(price=5_000)], "MY"), decisions=routed_from("SG"), now=DAY))
+    assert far.facts["rule"] == "MY-LVG"
+
+
+class Wavering(MemoryCatalogue):
+    """A source whose newest rate is eight days old, with others a week before it."""
+
+    async def rates(self, currencies: Sequence[str]) -> Sequence[Rate]:
+        return [
+            Rate(base="USD", quote="MYR", day=date(2026, 11, day), value=Decimal(value), source="old")
+            for day, value in ((3, "4.20"), (2, "4.30"))
+        ]
+
+
+async def test_amounts_in_two_currencies_go_to_a_person() -> None:
+    """F15: no sum of them means anything, so none is made."""
+    mixed = [line("A", 1, 1_000, "SGD"), line("B", 1, 1_000, "HKD")]
+    verdict = await taxed("SG", "SGD", 0, lines=mixed)
+    assert verdict.reasons[0].code == "MIXED_CURRENCY"
+
+
+@pytest.mark.parametrize(
+    ("country", "law", "flags"),
+    [("SG", "SG-PLATFORM", ("channel_collects",)), ("VN", "", ("channel_collects", "no_platform_rule"))],
+)
+async def test_the_law_behind_a_platforms_tax_is_named(country: str, law: str, flags: tuple[str, ...]) -> None:
+    """F15: a marketplace's tax is accepted and recorded, with the law that makes it the supplier where there is one."""
+    verdict = await taxed(country, "SGD", 10_000, channel=Channel.SHOPEE, tax=money(900, "SGD"))
+    assert (verdict.facts["platform_rule"], verdict.flags) == (law, flags)
+    assert verdict.outcome is Outcome.PROCEED
+
+
+@pytest.mark.parametrize("locale", ["zh-Hant-TW", "vi", "en-SG", "ar"])
+async def test_the_language_of_an_order_changes_no_figure(locale: str) -> None:
+    """F50: tax follows the destination and the money, never the customer's language."""
+    plain = await taxed("TW", "TWD", 300_000)
+    assert await taxed("TW", "TWD", 300_000, locale=locale) == plain
 
 
 CURRENCIES = ("SGD", "MYR", "TWD", "AUD", "VND", "JPY", "THB", "HKD")
