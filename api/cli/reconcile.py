@@ -46,7 +46,8 @@ def print_report(report: "Report") -> None:
     rest += f" + {report.in_flight} in flight" if report.in_flight else ""
     say(f"orders   {report.accepted} accepted = {ended} + {others}{rest}")
     effects = report.effects
-    say(f"effects  {effects.applied} applied outside, {effects.recorded} in our ledger, {effects.audited} in the audit")
+    outside = "looked up one by one outside" if effects.applied is None else f"{effects.applied} applied outside"
+    say(f"effects  {outside}, {effects.recorded} in our ledger, {effects.audited} in the audit")
     for key in effects.unsettled:
         say(f"         begun and not settled: {key}")
     stock = {None: "not checked", True: "every unit accounted for", False: "DOES NOT ADD UP"}[report.stock_balanced]

@@ -70,7 +70,7 @@ async def _look(box: Signalbox, tenant: str | None) -> Report:
         given_up=len(orders.given_up),
         in_flight=len(orders.in_flight),
         effects=Effects(
-            applied=sum(map(len, books.theirs.values())),
+            applied=None if box.sandbox is None else sum(map(len, books.theirs.values())),
             recorded=len(books.done),
             audited=sum(found.audit.effects.values()),
             unsettled=books.unsettled,

@@ -19,8 +19,8 @@ class Mismatch(Document):
 class Effects(Document):
     """How the outside's own books compare with ours."""
 
-    applied: int
-    """Entries in the back ends' own ledger; 0 when they are not to be read."""
+    applied: int | None
+    """Entries in the back ends' own ledger; None when they cannot be listed."""
     recorded: int
     """Entries in our effect ledger that are settled as done."""
     audited: int
