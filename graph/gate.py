@@ -178,8 +178,9 @@ def _conflicts(
 
 
 def _contradict(a: Decision, b: Decision) -> bool:
-    going = {Outcome.PROCEED, Outcome.LIMIT}
-    return (a.outcome in going) != (b.outcome in going)
+    """One goes on, the other stops; a wish to have somebody look contradicts nobody."""
+    going, stopping = {Outcome.PROCEED, Outcome.LIMIT}, {Outcome.HOLD, Outcome.REJECT}
+    return (a.outcome in going and b.outcome in stopping) or (a.outcome in stopping and b.outcome in going)
 
 
 def _winner(one: tuple[AgentNode, Decision], other: tuple[AgentNode, Decision], rule: Rule) -> tuple[Decision, str]:
