@@ -10,6 +10,7 @@ from api.reconcile.evidence import gather_evidence
 from api.reconcile.orders import OrderEquation
 from api.reconcile.report import Balance, Chains, Effects, Mismatch, Report
 from graph.bootstrap.system import Signalbox
+from graph.runtime.audit_verify import BrokenChain
 from tools.sandbox import Sandbox
 
 LOOKS = 3
@@ -56,10 +57,7 @@ async def _look(box: Signalbox, tenant: str | None) -> Report:
         mismatches += [*off, *(uneven := await _stock(box.sandbox))]
         balanced = not uneven
     chains = await box.audit.verify(tenant=tenant)
-    mismatches += [
-        Mismatch(check="audit", id=bad.entity_id, text=f"row {bad.position} is {bad.tampering}: {bad.detail}")
-        for bad in chains.broken
-    ]
+    mismatches += [_broken(chain) for chain in chains.broken]
     return Report(
         ok=not mismatches,
         tenant=tenant,
@@ -92,3 +90,8 @@ async def _stock(sandbox: Sandbox) -> list[Mismatch]:
     if began != totals.opening or (not totals.balanced and not uneven):
         uneven.append(Mismatch(check="stock", id="network", text=f"{text}: {began} units at the beginning"))
     return uneven
+
+
+def _broken(chain: BrokenChain) -> Mismatch:
+    text = f"row {chain.position} is {chain.tampering}: {chain.detail}"
+    return Mismatch(check="audit", id=chain.entity_id, text=text)
