@@ -98,10 +98,10 @@ def build_blocks(
             kits.setdefault(item.kit_id, []).append(item.block(item.units))
             continue
         for units in _site_pieces(item, stock, sites) if several_sites else [item.units]:
-            carried = _carried(item, units, offers)
-            if carried and -(-units // carried) > most:
+            sizes = _sizes(item, units, offers, most)
+            if sizes is None:
                 return None
-            blocks += [item.block(size) for size in _even(units, carried or units)]
+            blocks += [item.block(size) for size in sizes]
     blocks += [merged(kit) for kit in kits.values()]
     return blocks if len(blocks) <= most else None
 
@@ -120,13 +120,31 @@ def _site_pieces(item: Goods, stock: Stock, sites: Sequence[WarehouseId]) -> lis
     return pieces
 
 
+def _sizes(item: Goods, units: int, offers: Sequence[Offer], most: int) -> list[int] | None:
+    """The units in pieces some lane takes, even ones where the price tables have no gap; None beyond ``most``."""
+    carried = _carried(item, units, offers)
+    if not carried:
+        return [units]
+    if -(-units // carried) > most:
+        return None
+    even = _even(units, carried)
+    if all(_takes(item, size, offers) for size in set(even)):
+        return even
+    rest = _sizes(item, units - carried, offers, most - 1)
+    return None if rest is None else [carried, *rest]
+
+
+def _takes(item: Goods, units: int, offers: Sequence[Offer]) -> bool:
+    block = item.block(units)
+    return any(offer.price_minor(block) is not None for offer in offers)
+
+
 def _carried(item: Goods, units: int, offers: Sequence[Offer]) -> int:
     """The most units, up to ``units``, that some lane takes in one parcel; 0 when none takes even one."""
     low, high = 0, units
     while low < high:
         middle = (low + high + 1) // 2
-        block = item.block(middle)
-        if any(offer.price_minor(block) is not None for offer in offers):
+        if _takes(item, middle, offers):
             low = middle
         else:
             high = middle - 1
