@@ -72,6 +72,7 @@ class Worker:
         await asyncio.gather(*loops)
         with suppress(Transient):
             await self._box.relay.drain()
+            await self._leave()
         log.info("worker.stopped", owner=self._box.owner, handled=self.handled)
 
     async def subscribe(self) -> None:
@@ -91,6 +92,14 @@ class Worker:
                 self._guarded("intake", self._intake(stop)), self._guarded("claims", self._claims(stop))
             )
             await self._settle()
+
+    async def _leave(self) -> None:
+        """Hand the relay to whoever comes next, and take this worker's name out of the groups."""
+        await self._box.leadership.resign()
+        groups = [(INTAKE, CONTROLLER), (JOURNAL, self._box.relay_group)]
+        groups += [(OCCASIONS, follower.group) for follower in self._box.followers]
+        for topic, group in groups:
+            await self._box.bus.leave(topic, group, self._box.owner)
 
     async def _guarded(self, name: str, loop: Awaitable[None]) -> None:
         try:

@@ -87,6 +87,8 @@ class Signalbox:
     engine: AsyncEngine
     audit: AuditStore
     relay: AuditRelay
+    leadership: Leadership
+    """Of the audit relay."""
     outbox: Outbox | None
     """Publishes the journal to Kafka or RabbitMQ, when one is configured."""
     relay_group: str
@@ -168,6 +170,7 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         bus=bus,
         engine=engine,
         audit=audit,
+        leadership=leadership,
         relay=AuditRelay(bus, audit, consumer=owner, lead=leadership.lead),
         outbox=_outbox(settings, bus, batcher, keys, owner, stack),
         relay_group=GROUP,

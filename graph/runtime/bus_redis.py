@@ -18,7 +18,7 @@ from domain.errors import MalformedPayload, NotFound
 from domain.ports import DeadLetter, Delivery, Lag, Message
 from graph.runtime.bus_entries import letter_of, message_of, pairs_of, text_of
 from graph.runtime.bus_messages import DEDUPE_TTL_S, DELIVERY_CAP, Capability, epoch_ms, stream_fields, utc_now
-from graph.runtime.bus_scripts import BURY, CLAIM, COUNT_AFTER, LAG, PUBLISH_ONCE, REPLAY, TRIM
+from graph.runtime.bus_scripts import BURY, CLAIM, COUNT_AFTER, LAG, LEAVE, PUBLISH_ONCE, REPLAY, TRIM
 from graph.runtime.connection import Batcher, store_errors
 from graph.runtime.keys import Keyspace
 
@@ -185,6 +185,11 @@ class RedisBus:
         if published is None:
             raise NotFound(f"there is no dead letter {letter_id}; list them to see which remain")
         return f"{shard}:{text_of(published)}"
+
+    async def leave(self, topic: str, group: str, consumer: str) -> None:
+        """Take a consumer that stops out of its group; one with unacknowledged messages stays until they are claimed."""
+        for shard in range(self._keys.shards):
+            await self._batcher.script(LEAVE, [self._keys.stream(topic, shard)], [group, consumer])
 
     async def lag(self, topic: str, group: str) -> Lag:
         """How far the group is behind, over all shards; the age is by the server's clock.

@@ -178,3 +178,16 @@ local entries = redis.call('XRANGE', stream, '(' .. after, '+', 'COUNT', limit)
 return {#entries, entries[#entries] and entries[#entries][1] or after}
 """
 )
+
+LEAVE = Script(
+    """
+local stream = KEYS[1]
+local group, consumer = unpack(ARGV)
+if redis.call('EXISTS', stream) == 0 then return 0 end
+local left = redis.pcall('XPENDING', stream, group, '-', '+', 1, consumer)
+if left.err or #left > 0 then return 0 end
+redis.call('XGROUP', 'DELCONSUMER', stream, group, consumer)
+return 1
+"""
+)
+"""Takes a consumer's name out of a group, unless something it was given is unacknowledged: that is still claimed."""

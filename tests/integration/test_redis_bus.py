@@ -327,3 +327,21 @@ async def _blocked(client: Redis, count: int = 1) -> None:
         assert monotonic() < deadline, f"{blocked} clients are blocked"
         blocked = (await client.info("clients"))["blocked_clients"]
         await asyncio.sleep(0.01)
+
+
+async def test_a_consumer_that_leaves_is_forgotten_unless_it_owes_something(
+    redis: Redis, batcher: Batcher, keyspace: Keyspace
+) -> None:
+    """Workers come and go under new names; what one of them left unacknowledged is still claimed."""
+    bus = RedisBus(redis, batcher, keyspace)
+    await bus.subscribe("intake", "workers")
+    await bus.publish("intake", Message(key="k", body="{}"))
+    owing = await bus.read("intake", "workers", "owes", count=1)
+    await bus.read("intake", "workers", "owes-nothing", count=1)
+    for consumer in ("owes", "owes-nothing", "never-seen"):
+        await bus.leave("intake", "workers", consumer)
+    await bus.leave("no-such-topic", "workers", "owes")
+    known = {row["name"] for row in await redis.xinfo_consumers(keyspace.stream("intake"), "workers")}
+    assert known == {b"owes"}
+    claimed = await bus.claim("intake", "workers", "heir", idle_ms=0)
+    assert [d.message.body for d in claimed] == [d.message.body for d in owing]
