@@ -13,7 +13,6 @@ from agents.exchange import Exchange
 from agents.fraud_book import MemoryRiskBook
 from agents.fraud_calibration import shipped_calibration
 from agents.fraud_detection import Edition, FraudDetection, rules_edition
-from agents.fraud_scorecard import SCORECARD_CALIBRATION_FILE, scorecard_edition
 from agents.fraud_segments import ShippedSegments
 from agents.fraud_thresholds import shipped_thresholds
 from agents.inventory_reservation import POLICY as STOCK_POLICY
@@ -36,6 +35,8 @@ from domain.ports import (
     CarrierPort,
     CataloguePort,
     CustomerPort,
+    DemandPort,
+    FeedPort,
     RiskBookPort,
     SegmentPort,
     WarehousePort,
@@ -57,6 +58,10 @@ class AgentPorts:
     """Exceptions for customers and confirmed fraud; empty unless a shop keeps one."""
     segments: SegmentPort = field(default_factory=ShippedSegments)
     """How large orders usually are; the shipped measurement unless a shop has its own."""
+    feed: FeedPort | None = None
+    """None where every count's own time is all that is known of its feed."""
+    demand: DemandPort | None = None
+    """None where nobody measures how fast SKUs sell."""
 
     @cached_property
     def network(self) -> Network:
@@ -104,10 +109,10 @@ def _fraud(ports: AgentPorts, edition: Edition) -> FraudDetection:
     )
 
 
-def _fraud_spec(version: str, *, calibration: str, build: Callable[[AgentPorts], Agent]) -> AgentSpec:
-    return AgentSpec(
+_SPECS = (
+    AgentSpec(
         name=FraudDetection.name,
-        version=version,
+        version="fd-1.0",
         owner="risk",
         trigger="order accepted",
         reads=(
@@ -124,21 +129,8 @@ def _fraud_spec(version: str, *, calibration: str, build: Callable[[AgentPorts],
         actions=(),
         fallbacks=FraudDetection.fallbacks,
         thresholds=shipped_thresholds().versions[-1].version,
-        calibration=calibration,
-        build=build,
-    )
-
-
-_SPECS = (
-    _fraud_spec(
-        "fd-1.0",
         calibration=shipped_calibration().calibration_id,
         build=lambda ports: _fraud(ports, rules_edition()),
-    ),
-    _fraud_spec(
-        "fd-1.1",
-        calibration=shipped_calibration(SCORECARD_CALIBRATION_FILE).calibration_id,
-        build=lambda ports: _fraud(ports, scorecard_edition()),
     ),
     AgentSpec(
         name=Compliance.name,
@@ -158,13 +150,15 @@ _SPECS = (
         version=InventoryReservation.version,
         owner="warehouse operations",
         trigger="order accepted",
-        reads=("order", "wms.stock", "wms.warehouses"),
+        reads=("order", "wms.stock", "wms.warehouses", "stock.feeds", "stock.demand"),
         writes=("order.reservation",),
         actions=(EffectKind.HOLD_STOCK.value,),
         fallbacks=InventoryReservation.fallbacks,
         thresholds=STOCK_POLICY.version,
         calibration=None,
-        build=lambda ports: InventoryReservation(wms=ports.wms, network=ports.network),
+        build=lambda ports: InventoryReservation(
+            wms=ports.wms, network=ports.network, feed=ports.feed, demand=ports.demand
+        ),
     ),
     AgentSpec(
         name=OrderRouting.name,

@@ -34,6 +34,11 @@ class CustomerNotification:
         order, progress = case.order, case.hints.get("progress")
         if progress not in TOLD:
             return self._silent("NOTHING_TO_SAY", f"customers are not told about {progress}", "hints.progress")
+        if progress == OrderProgress.BACKORDERED and case.hints.get("again") is True:
+            return self._silent("TOLD_BEFORE", "the customer knows that the order is delayed", "hints.again")
+        stock = case.decisions.get("inventory_reservation")
+        if progress == OrderProgress.BACKORDERED and stock is not None and "feed_stale" in stock.flags:
+            return self._silent("NOT_A_DELAY", "the order waits for a stock count, not for goods", "decisions")
         recipient = order.customer.email or (order.customer.customer_id if order.channel.marketplace else "")
         if not recipient or "*" in recipient:
             return self._silent("NO_RECIPIENT", "the channel gave no usable address", "order.customer")

@@ -1,76 +1,63 @@
-"""inventory_reservation: proposes one all-or-nothing hold for an order, or says what is short.
+"""inventory_reservation: proposes one all-or-nothing hold for an order, or says why it must wait.
 
 It reads levels and proposes; the hold itself is taken, atomically, by the effect. A lost race comes back as a hint.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
+from agents import stock_report as report
 from agents.fallbacks import undeclared
 from agents.network import Network
 from agents.precedents import held_lines
 from agents.stock_allocation import Allocation, Levels, allocate, needed
-from domain.decision import Outcome, Proposal, Reason, Verdict
-from domain.effect import EffectKind
+from agents.stock_policy import POLICY, Promise, StockPolicy
+from domain.decision import Verdict
 from domain.ids import Sku, WarehouseId
-from domain.intent import HoldStock
-from domain.inventory import StockLevel
-from domain.order import OrderLine, PaymentState
-from domain.ports import AgentCase, WarehousePort
+from domain.inventory import FeedState, StockLevel
+from domain.order import OrderLine
+from domain.ports import AgentCase, DemandPort, FeedPort, WarehousePort
 from domain.shipment import Warehouse
 from domain.values import Plain
 
+__all__ = ["POLICY", "InventoryReservation", "StockPolicy"]
+
 
 @dataclass(frozen=True, kw_only=True)
-class StockPolicy:
-    """How old a count may be, how long a hold lasts, and how sure the answers are (declared, not measured)."""
+class Shelf:
+    """What the warehouses can give one order now."""
 
-    version: str
-    max_age: timedelta
-    """A count older than this, by the feed's own time, is not decided on."""
-    max_ahead: timedelta
-    """A count further in the future is a wrong clock, not a fresh count."""
-    hold_settled: timedelta
-    hold_unsettled: timedelta
-    """Payment not settled yet, or a review likely."""
-    sure: float
-    stale: float
-    fallback: float
-
-    def usable(self, level: StockLevel, now: datetime) -> bool:
-        """Whether a count may be decided on."""
-        return -self.max_ahead <= now - level.as_of <= self.max_age
-
-    def hold_time(self, payment: PaymentState) -> timedelta:
-        """How long the hold lasts unless it is confirmed."""
-        return self.hold_settled if payment is PaymentState.PAID else self.hold_unsettled
-
-
-POLICY = StockPolicy(
-    version="stock-2026-11-01",
-    max_age=timedelta(seconds=30),
-    max_ahead=timedelta(seconds=5),
-    hold_settled=timedelta(hours=24),
-    hold_unsettled=timedelta(hours=24),
-    sure=0.97,
-    stale=0.5,
-    fallback=0.72,
-)
+    lines: Sequence[OrderLine]
+    promises: Sequence[Promise]
+    preference: Sequence[WarehouseId]
+    """Sites, best first."""
 
 
 class InventoryReservation:
     """Chooses where the units come from; prefers one site, then one in the destination country."""
 
     name = "inventory_reservation"
-    version = "ir-1.0"
+    version = "ir-1.1"
     fallbacks = ("backorder_flag",)
 
-    def __init__(self, *, wms: WarehousePort, network: Network, policy: StockPolicy = POLICY) -> None:
-        """``network`` is shared with the routing agents."""
+    def __init__(
+        self,
+        *,
+        wms: WarehousePort,
+        network: Network,
+        feed: FeedPort | None = None,
+        demand: DemandPort | None = None,
+        policy: StockPolicy = POLICY,
+    ) -> None:
+        """``network`` is shared with the routing agents.
+
+        Without ``feed`` only each count's own age is judged; without ``demand`` every SKU counts as unmeasured.
+        """
         self._wms = wms
         self._network = network
+        self._feed = feed
+        self._demand = demand
         self.policy = policy
 
     async def decide(self, case: AgentCase) -> Verdict:
@@ -81,20 +68,21 @@ class InventoryReservation:
         """
         lines = case.order.open_lines
         if not lines:
-            return self._nothing_to_ship()
-        skus = sorted(needed(lines))
+            return report.nothing_to_ship(self.policy)
+        need = needed(lines)
+        skus = sorted(need)
         sites, levels = await asyncio.gather(self._network.warehouses(case.now), self._wms.stock(skus))
-        unknown = sorted(set(skus) - {level.sku for level in levels})
-        if unknown:
-            return self._unknown(unknown)
-        usable = [level for level in levels if self.policy.usable(level, case.now)]
-        allocation = self._allocate(case, lines, sites, usable)
-        seen = _seen(levels)
+        if unknown := sorted(set(skus) - {level.sku for level in levels}):
+            return report.unknown_skus(self.policy, unknown)
+        shelf = self._shelf(case, lines, sites, levels)
+        allocation = self._allocate(case, shelf)
+        if allocation.short is not None and any(promise.behind for promise in shelf.promises):
+            # A count that is behind is read once more before the order is made to wait for it.
+            shelf = self._shelf(case, lines, sites, await self._wms.stock(skus))
+            allocation = self._allocate(case, shelf)
         if allocation.short is None:
-            return self._reserve(case, allocation, seen)
-        if len(usable) < len(levels) and self._allocate(case, lines, sites, levels).short is None:
-            return self._stale(case, [level for level in levels if level not in usable], seen)
-        return self._backorder(allocation.short, seen)
+            return report.reserve(self.policy, case, allocation, shelf.promises)
+        return self._wait(case, shelf, allocation.short)
 
     def fallback(self, name: str, case: AgentCase, why: str) -> Verdict:
         """``backorder_flag``: nothing is held and everything counts as short.
@@ -105,137 +93,62 @@ class InventoryReservation:
         if name not in self.fallbacks:
             raise undeclared(self.name, name, self.fallbacks)
         if not case.order.open_lines:
-            return self._nothing_to_ship()
-        short: dict[str, Plain] = {sku: units for sku, units in needed(case.order.open_lines).items()}  # noqa: C416
-        return Verdict(
-            decision="backorder",
-            outcome=Outcome.LIMIT,
-            confidence=self.policy.fallback,
-            flags=("fallback", "backorder"),
-            reasons=(Reason(code="STOCK_UNKNOWN", text=f"stock could not be read ({why}); flagged as backorder"),),
-            facts={"short": short, "fallback": name, "why": why, **self._basis()},
-        )
+            return report.nothing_to_ship(self.policy)
+        return report.stock_unknown(self.policy, case, name, why)
 
-    def _allocate(
+    def _shelf(
         self, case: AgentCase, lines: Sequence[OrderLine], sites: Sequence[Warehouse], levels: Sequence[StockLevel]
-    ) -> Allocation:
-        free = _levels(case, levels)
-        country = case.order.ship_to.country
-        stocked = {warehouse for warehouse, _ in free}
-        total = {site: sum(units for (at, _), units in free.items() if at == site) for site in stocked}
-        abroad = {site.warehouse: site.country != country for site in sites}
-        preference = sorted(stocked, key=lambda site: (abroad.get(site, True), -total[site], site))
-        return allocate(lines, free, preference)
+    ) -> Shelf:
+        feeds = self._feed.states(case.now) if self._feed is not None else {}
+        demand = self._demand.demand([line.sku for line in lines]) if self._demand is not None else {}
+        degraded = case.hints.get("mode") == "degraded"
+        promises = [
+            self.policy.promise(
+                level,
+                case.now,
+                feed=feeds.get(level.warehouse, FeedState.NORMAL),
+                channel=case.order.channel,
+                demand=demand.get((level.warehouse, level.sku)),
+                degraded=degraded,
+            )
+            for level in levels
+        ]
+        return Shelf(lines=lines, promises=promises, preference=_preference(case, sites, promises))
 
-    def _reserve(self, case: AgentCase, allocation: Allocation, seen: dict[str, Plain]) -> Verdict:
-        order = case.order
-        intent = HoldStock(
-            order_id=order.order_id,
-            lines=allocation.lines,
-            expires_at=case.now + self.policy.hold_time(order.payment.state),
-        )
-        sites = sorted({line.warehouse for line in allocation.lines})
-        return Verdict(
-            decision="reserve",
-            outcome=Outcome.PROCEED,
-            confidence=self.policy.sure,
-            flags=("split",) if len(sites) > 1 else (),
-            reasons=(
-                Reason(
-                    code="STOCK_AVAILABLE",
-                    text=f"{sum(line.quantity for line in allocation.lines)} units available in {', '.join(sites)}",
-                    value=str(sum(line.quantity for line in allocation.lines)),
-                    evidence=f"wms.stock:{','.join(sites)}",
-                ),
-            ),
-            proposals=(Proposal(kind=EffectKind.HOLD_STOCK, args=intent.model_dump(mode="json")),),
-            facts={
-                "allocation": [line.model_dump(mode="json") for line in allocation.lines],
-                "warehouses": [str(site) for site in sites],
-                **self._basis(),
-            },
-            inputs={"stock": seen},
-        )
+    def _allocate(self, case: AgentCase, shelf: Shelf) -> Allocation:
+        free = {(p.level.warehouse, p.level.sku): p.units for p in shelf.promises}
+        return allocate(shelf.lines, _less_lost(case, free), shelf.preference)
 
-    def _backorder(self, short: Mapping[Sku, int], seen: dict[str, Plain]) -> Verdict:
-        missing: dict[str, Plain] = dict(sorted(short.items()))
-        return Verdict(
-            decision="backorder",
-            outcome=Outcome.LIMIT,
-            confidence=self.policy.sure,
-            flags=("backorder",),
-            reasons=tuple(
-                Reason(
-                    code="STOCK_SHORT",
-                    text=f"{units} more units of {sku} are needed than can be promised together",
-                    value=str(units),
-                    threshold="0",
-                    evidence=f"wms.stock:*:{sku}",
-                )
-                for sku, units in sorted(short.items())
-            ),
-            counterfactual=("STOCK_SHORT",),
-            facts={"short": missing, **self._basis()},
-            inputs={"stock": seen},
-        )
-
-    def _stale(self, case: AgentCase, old: Sequence[StockLevel], seen: dict[str, Plain]) -> Verdict:
-        limit = int(self.policy.max_age.total_seconds())
-        return Verdict(
-            decision="review",
-            outcome=Outcome.REVIEW,
-            confidence=self.policy.stale,
-            flags=("stale_stock",),
-            reasons=tuple(
-                Reason(
-                    code="STALE_STOCK",
-                    text=f"the count of {level.sku} in {level.warehouse} is not of the last {limit} s",
-                    value=f"{int((case.now - level.as_of).total_seconds())} s",
-                    threshold=f"{limit} s",
-                    evidence=f"wms.stock:{level.warehouse}:{level.sku}@{level.as_of.isoformat()}",
-                )
-                for level in old
-            ),
-            counterfactual=("STALE_STOCK",),
-            facts=self._basis(),
-            inputs={"stock": seen},
-        )
-
-    def _unknown(self, skus: Iterable[Sku]) -> Verdict:
-        return Verdict(
-            decision="review",
-            outcome=Outcome.REVIEW,
-            confidence=self.policy.stale,
-            flags=("unknown_sku",),
-            reasons=tuple(
-                Reason(code="UNKNOWN_SKU", text=f"no warehouse knows {sku!r}", value=sku, evidence=f"wms.stock:*:{sku}")
-                for sku in skus
-            ),
-            counterfactual=("UNKNOWN_SKU",),
-            facts=self._basis(),
-        )
-
-    def _nothing_to_ship(self) -> Verdict:
-        return Verdict(
-            decision="not_needed",
-            outcome=Outcome.PROCEED,
-            confidence=self.policy.sure,
-            reasons=(Reason(code="NOTHING_TO_SHIP", text="no open line needs shipping", evidence="order.lines"),),
-            facts=self._basis(),
-        )
-
-    def _basis(self) -> dict[str, Plain]:
-        return {"thresholds_version": self.policy.version, "confidence_basis": "declared"}
+    def _wait(self, case: AgentCase, shelf: Shelf, short: Mapping[Sku, int]) -> Verdict:
+        """Why the order waits: a feed that is behind, units kept for other channels, or goods that are not there."""
+        believed = {(p.level.warehouse, p.level.sku): p.believed for p in shelf.promises}
+        if allocate(shelf.lines, _less_lost(case, believed), shelf.preference).short is None:
+            return report.feed_behind(self.policy, case, shelf.promises, short)
+        unprotected = {(p.level.warehouse, p.level.sku): max(0, p.free) for p in shelf.promises}
+        protected = allocate(shelf.lines, _less_lost(case, unprotected), shelf.preference).short is None
+        return report.backorder(self.policy, case, shelf.promises, short, protected=protected)
 
 
-def _levels(case: AgentCase, levels: Sequence[StockLevel]) -> Levels:
-    """What may be promised, less what a lost race has shown to be gone.
+def _preference(
+    case: AgentCase, sites: Sequence[Warehouse], promises: Sequence[Promise]
+) -> list[WarehouseId]:  # fmt: skip
+    """Sites that have something: those in the destination country first, then the fullest."""
+    country = case.order.ship_to.country
+    total: dict[WarehouseId, int] = {}
+    for promise in promises:
+        warehouse = promise.level.warehouse
+        total[warehouse] = total.get(warehouse, 0) + promise.units
+    abroad = {site.warehouse: site.country != country for site in sites}
+    return sorted(total, key=lambda site: (abroad.get(site, True), -total[site], site))
+
+
+def _less_lost(case: AgentCase, free: Levels) -> Levels:
+    """Take off what a lost race has shown to be gone.
 
     After a refused hold the count may still show the units: where this order tried before, no more is believed than
     it asked for less the shortage; without an earlier attempt the shortage is taken off everywhere.
     """
-    free: dict[tuple[WarehouseId, Sku], int] = {(level.warehouse, level.sku): level.available for level in levels}
-    short = case.hints.get("short")
+    short: Plain = case.hints.get("short")
     if not isinstance(short, dict):
         return free
     tried: dict[tuple[WarehouseId, Sku], int] = {}
@@ -251,7 +164,3 @@ def _levels(case: AgentCase, levels: Sequence[StockLevel]) -> Levels:
         else:
             free[warehouse, sku] = max(0, available - missing)
     return free
-
-
-def _seen(levels: Sequence[StockLevel]) -> dict[str, Plain]:
-    return {f"{level.warehouse}:{level.sku}@{level.as_of.isoformat()}": level.available for level in levels}

@@ -12,7 +12,8 @@ from typing import Any
 
 import structlog
 
-from domain.errors import InputError, SignalboxError, StoreUnavailable, Transient
+from domain.errors import InputError, MalformedPayload, SignalboxError, StoreUnavailable, Transient
+from domain.inventory import StockSnapshot
 from domain.order import OrderProgress
 from domain.ports import Delivery, EventBus
 from graph.bootstrap.system import Signalbox
@@ -26,10 +27,12 @@ from graph.runtime.journal import OCCASIONS
 from graph.runtime.journal import TOPIC as JOURNAL
 from graph.runtime.orders import happening, thread_of
 from graph.runtime.outbox import Outbox
+from graph.runtime.stock_feed import TOPIC as STOCK
 
 log = structlog.get_logger(__name__)
 
 CONTROLLER = "controller"
+COUNTS = "stock_feed"
 BLOCK_MS = 500
 """How long a read waits; also how long a stop may take to be noticed."""
 FINISH_S = 15.0
@@ -63,6 +66,8 @@ class Worker:
         loops = [
             self._orders(stop),
             self._guarded("housekeeping", self._housekeeping(stop)),
+            self._guarded("parking", self._box.parking.watch(stop)),
+            self._guarded("stock", self._counts(stop)),
             self._box.relay.run(stop),
             *(self._guarded(f.group, self._follow(f, stop)) for f in self._box.followers),
         ]
@@ -79,6 +84,7 @@ class Worker:
         """Declare every group, so that nothing published from now on can be missed or trimmed."""
         bus = self._box.bus
         await bus.subscribe(INTAKE, CONTROLLER)
+        await bus.subscribe(STOCK, COUNTS)
         await bus.subscribe(JOURNAL, self._box.relay_group)
         for follower in self._box.followers:
             await bus.subscribe(OCCASIONS, follower.group)
@@ -176,6 +182,31 @@ class Worker:
                 log.warning("worker.store_away", why=str(away))
                 await _pause(stop, 1.0)
 
+    async def _counts(self, stop: asyncio.Event) -> None:
+        """Take the stock counts that feeds push."""
+        bus, owner = self._box.bus, self._box.owner
+        idle_ms = self._box.settings.claim_idle_ms
+        claimed_at = float("-inf")
+        while not stop.is_set():
+            try:
+                found = await bus.read(STOCK, COUNTS, owner, count=256, block_ms=BLOCK_MS)
+                now = asyncio.get_running_loop().time()
+                if now - claimed_at > idle_ms / 2000:
+                    found += await bus.claim(STOCK, COUNTS, owner, idle_ms=idle_ms, count=64)
+                    claimed_at = now
+                for delivery in found:
+                    await self._attempt(STOCK, COUNTS, delivery, self._count, _nothing)
+            except StoreUnavailable as away:
+                log.warning("worker.store_away", why=str(away))
+                await _pause(stop, 1.0)
+
+    async def _count(self, delivery: Delivery) -> None:
+        try:
+            snapshot = StockSnapshot.from_json(delivery.message.body)
+        except ValueError as bad:
+            raise MalformedPayload(f"the stock count cannot be read: {bad}") from None
+        await self._box.parking.take(snapshot)
+
     async def _publish(self, outbox: Outbox, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
@@ -272,6 +303,7 @@ class Worker:
             with suppress(StoreUnavailable):
                 await bus.trim(INTAKE)
                 await bus.trim(OCCASIONS)
+                await bus.trim(STOCK)
                 for topic, group in groups:
                     lag = await bus.lag(topic, group)
                     metrics.queue.labels(topic, group).set(lag.undelivered + lag.pending)

@@ -9,8 +9,8 @@ from domain.catalogue import Product
 from domain.decision import Decision, Verdict
 from domain.effect import Effect, EffectKind, Receipt
 from domain.fx import Rate
-from domain.ids import EffectKey, Sku
-from domain.inventory import StockLevel
+from domain.ids import EffectKey, Sku, WarehouseId
+from domain.inventory import DemandTable, FeedState, StockLevel
 from domain.order import Order
 from domain.risk import CustomerException, SegmentSnapshot
 from domain.shipment import Lane, Warehouse
@@ -49,6 +49,20 @@ class WarehousePort(EffectPort, Protocol):
 
     async def stock(self, skus: Sequence[Sku]) -> Sequence[StockLevel]:
         """Levels of the named SKUs in every warehouse that knows them; unknown SKUs are absent."""
+
+
+class FeedPort(Protocol):
+    """What is known of the warehouses' stock feeds; answers at once from what was last read."""
+
+    def states(self, now: datetime) -> Mapping[WarehouseId, FeedState]:
+        """Every warehouse whose feed is not plainly normal, or that pushes its counts."""
+
+
+class DemandPort(Protocol):
+    """How fast SKUs sell; answers at once from what was last measured."""
+
+    def demand(self, skus: Sequence[Sku]) -> DemandTable:
+        """What has been measured of the named SKUs; those nobody has measured are absent."""
 
 
 class CarrierPort(EffectPort, Protocol):

@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents import SPECS, AgentPorts, build
+from agents.stock_policy import POLICY as STOCK_POLICY
 from domain.errors import ConfigError
 from domain.order import OrderProgress
 from domain.ports import Agent
@@ -23,6 +24,7 @@ from graph.order.asking import Asking
 from graph.order.controller import OrderController
 from graph.order.followers import Follower
 from graph.order.nodes import OrderNodes
+from graph.order.parking import Parking
 from graph.order.reviewing import Reviewing
 from graph.order.run import OrderRun
 from graph.order.state import OrderGraphState
@@ -41,6 +43,8 @@ from graph.runtime.leases import Leadership
 from graph.runtime.outbox import Outbox
 from graph.runtime.relay import GROUP, AuditRelay
 from graph.runtime.server import EmbeddedServer
+from graph.runtime.stock_feed import FeedLimits, StockFeed
+from graph.runtime.stock_watch import WatchedWarehouse
 from graph.runtime.store import Store
 from graph.topology.catalogue import check
 from graph.topology.compile import build as compile_graph
@@ -54,6 +58,13 @@ from tools.sandbox import Sandbox
 log = structlog.get_logger(__name__)
 
 ORDER_WORKFLOW = "order_workflow"
+FEED_LIMITS = FeedLimits(
+    normal=STOCK_POLICY.normal,
+    open=STOCK_POLICY.open,
+    ahead=STOCK_POLICY.ahead,
+    samples=STOCK_POLICY.recovery_samples,
+    within=STOCK_POLICY.recovery_within,
+)
 
 
 Staff = Callable[[Workflow, AgentPorts], dict[str, Agent]]
@@ -101,6 +112,10 @@ class Signalbox:
     effects: Effects
     threads: OrderThreads
     controller: OrderController
+    feed: StockFeed
+    """What is known of the warehouses' stock feeds."""
+    parking: Parking
+    """Watches over the orders that wait for stock."""
     followers: tuple[Follower, ...]
     agents: dict[str, Agent]
 
@@ -147,15 +162,24 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
     store = Store.over(batcher, keys, clock, owner=owner, lease_ms=settings.lease_ms)
     bus = RedisBus(redis, batcher, keys)
     engine, audit = await _audit(settings, stack)
-    systems, sandbox = await _systems(settings, stack)
+    plain, sandbox = await _systems(settings, stack)
+    feed = StockFeed(batcher, keys, FEED_LIMITS)
+    systems = replace(plain, wms=WatchedWarehouse(plain.wms, feed, clock))
+    watching = Leadership(batcher, keys, "parking", owner, lease_ms=settings.lease_ms)
+    parking = Parking(store, systems.wms, feed, lead=watching)
     guard = AuditGuard(bus, max_lag_s=settings.audit_max_lag_s)
     effects = Effects(systems, store.ledger, clock, audit_keeps_up=guard.check)
     rates = Rates(systems.erp, clock.now)
     ports = AgentPorts(
-        wms=systems.wms, carriers=systems.carriers, crm=systems.crm, erp=systems.erp, activity=store.activity
+        wms=systems.wms,
+        carriers=systems.carriers,
+        crm=systems.crm,
+        erp=systems.erp,
+        activity=store.activity,
+        feed=feed,
     )
     agents = staff(workflow, ports)
-    threads = _threads(_carried(workflow, settings), store, effects, lambda carried: staff(carried, ports))
+    threads = _threads(_carried(workflow, settings), store, effects, parking, lambda carried: staff(carried, ports))
     controller = OrderController(
         store, threads, effects, Arrivals(store.intake, systems.channels), rates, remembered=Memory(audit).ended
     )
@@ -181,6 +205,8 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         effects=effects,
         threads=threads,
         controller=controller,
+        feed=feed,
+        parking=parking,
         followers=(Follower(workflow.tier_3, agents, store, effects),) if workflow.tier_3 else (),
         agents=agents,
     )
@@ -238,7 +264,11 @@ def _agents(workflow: Workflow, ports: AgentPorts) -> dict[str, Agent]:
 
 
 def _threads(
-    carried: list[Workflow], store: Store, effects: Effects, staff: Callable[[Workflow], dict[str, Agent]]
+    carried: list[Workflow],
+    store: Store,
+    effects: Effects,
+    parking: Parking,
+    staff: Callable[[Workflow], dict[str, Agent]],
 ) -> OrderThreads:
     """Compile the workflow in force, which comes first, and the earlier ones whose threads may still be waiting."""
     reviewing = Reviewing(
@@ -248,8 +278,9 @@ def _threads(
     for workflow in carried:
         asking = Asking(staff(workflow), store.journal, effects, store.clock, store.metrics)
         nodes = OrderNodes(
-            workflow, asking, reviewing, effects, store.journal, clock=store.clock, metrics=store.metrics
-        )
+            workflow, asking, reviewing, effects, store.journal,
+            parking=parking, clock=store.clock, metrics=store.metrics,
+        )  # fmt: skip
         builder = compile_graph(workflow, nodes, state_schema=OrderGraphState, context_schema=OrderRun)
         graphs[graph_version(workflow)] = builder.compile(checkpointer=store.checkpointer)
     return OrderThreads(graphs, store.checkpointer, current=graph_version(carried[0]))

@@ -105,7 +105,8 @@ class Follower:
 
     async def _decide(self, node: AgentNode, run: OrderRun, progress: OrderProgress, occasion: Event) -> Decision:
         started = self._store.clock.now()
-        hints: dict[str, Plain] = {"progress": progress.value, "usd_minor": run.usd_minor}
+        again = occasion.result.get("again") is True
+        hints: dict[str, Plain] = {"progress": progress.value, "again": again, "usd_minor": run.usd_minor}
         try:
             async with asyncio.timeout(node.timeout_ms / 1000):
                 verdict = await self._agents[node.name].decide(run.case(started, hints=hints))

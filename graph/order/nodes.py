@@ -9,11 +9,13 @@ from langgraph.errors import NodeError
 from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 
+from domain.decision import Outcome
 from domain.errors import ConnectorRejected, InsufficientStock, TooLate, Transient
 from domain.order import OrderProgress, OrderState
 from graph.effects import CancelRequested, Effects
 from graph.gate import GateAction, Ground, Judgement, judge
 from graph.order.asking import OURS, Asking
+from graph.order.parking import Parking
 from graph.order.release import give_back, release, take_back
 from graph.order.reviewing import RELEASE_STAGE, Reviewing, stage_name
 from graph.order.run import OrderRun
@@ -39,11 +41,13 @@ class OrderNodes:
         effects: Effects,
         journal: Journal,
         *,
+        parking: Parking,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
         """All collaborators are shared by every run."""
         self._workflow = workflow
+        self._parking = parking
         self._asking = asking
         self._reviewing = reviewing
         self._effects = effects
@@ -116,7 +120,7 @@ class OrderNodes:
             case GateAction.PROCEED:
                 return Command(goto=next_nodes, update={"stage": stage})
             case GateAction.PARK:
-                return Command(goto="park", update={"stage": stage, "detail": "stock is short"})
+                return Command(goto="park", update={"stage": stage, "detail": ""})
             case GateAction.CANCEL:
                 detail = "; ".join(g.sentence for g in judgement.grounds)
                 return Command(goto="cancel", update={"stage": stage, "detail": detail})
@@ -219,9 +223,12 @@ class OrderNodes:
         """Gives back whatever is held and puts the order aside until stock arrives."""
 
         async def park(state: OrderGraphState, runtime: Runtime[OrderRun]) -> dict[str, Any]:
-            detail = state.get("detail", "stock is short")
-            await give_back(runtime.context, self._effects, reason=detail)
-            return {"outcome": OrderProgress.BACKORDERED.value, "detail": detail}
+            run = runtime.context
+            detail = state.get("detail") or _waits(run)
+            # Entered before anything is given back: what arrives from now on finds the order.
+            before = await self._parking.put(run)
+            await give_back(run, self._effects, reason=detail)
+            return {"outcome": OrderProgress.BACKORDERED.value, "detail": detail, "parked_before": before}
 
         return park
 
@@ -231,12 +238,19 @@ class OrderNodes:
 
         async def close(state: OrderGraphState, runtime: Runtime[OrderRun]) -> dict[str, Any]:
             progress = OrderProgress(state["outcome"])
-            await self._reviewing.finish(runtime.context, progress, state.get("detail", ""))
+            again = state.get("parked_before", False)
+            await self._reviewing.finish(runtime.context, progress, state.get("detail", ""), again=again)
             crash.point("progress.written")
             self._metrics.reached(progress)
             return {}
 
         return close
+
+
+def _waits(run: OrderRun) -> str:
+    """Why the order is put aside, in the words of the agents that say so."""
+    reasons = [r.text for d in run.decisions.values() if d.outcome is Outcome.LIMIT for r in d.reasons]
+    return "; ".join(dict.fromkeys(reasons)) or "stock is short"
 
 
 def _standing(run: OrderRun) -> tuple[Ground, ...]:

@@ -107,8 +107,11 @@ class Reviewing:
         allowed = {"action_name": "release_order", "allowed_decisions": ["approve", "edit", "reject"]}
         return {"action_requests": [request], "review_configs": [allowed], "stage": stage_name(state)}
 
-    async def finish(self, run: OrderRun, progress: OrderProgress, detail: str) -> None:
-        """Write where the order ended; it may expire with the working state from now on."""
+    async def finish(self, run: OrderRun, progress: OrderProgress, detail: str, *, again: bool = False) -> None:
+        """Write where the order ended; it may expire with the working state from now on.
+
+        ``again``: it ended there before, and whoever follows the order knows.
+        """
         now = self._clock.now()
         facts: dict[str, Plain] = {
             "progress": progress.value,
@@ -117,6 +120,7 @@ class Reviewing:
             "usd_minor": run.usd_minor,
             "channel": run.order.channel.value,
             "attempt_group": run.attempt_group,
+            "again": again,
         }
         fields = {"progress": progress.value, "detail": detail[:500], "changed_at": now.isoformat(), "review": ""}
         event = run.event(f"order.progress.{progress.value}", facts, at=now, part=progress.value)

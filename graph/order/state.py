@@ -42,6 +42,8 @@ class OrderGraphState(TypedDict, total=False):
     """Reviews answered in this thread."""
     outcome: str
     detail: str
+    parked_before: bool
+    """The order waited for goods before this run: the customer has been told."""
 
 
 def brief(decision: Decision) -> Brief:

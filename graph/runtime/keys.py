@@ -46,6 +46,20 @@ def _entity(base: str) -> EntityKeys:
     )
 
 
+@dataclass(frozen=True)
+class ParkedKeys:
+    """The index of parked orders in one shard. Owner: parking, which removes what no longer waits."""
+
+    entries: str
+    """Hash by thread: what an order waits for, since when and until when."""
+    due: str
+    """Sorted set of threads by when they are looked at next."""
+    by_sku: str
+    """Sorted set of ``<sku> NUL <thread>``, in lexical order."""
+    skus: str
+    """Hash: how many parked orders wait for each SKU."""
+
+
 class Keyspace:
     """Makes keys for one installation."""
 
@@ -100,6 +114,23 @@ class Keyspace:
     def activity(self, tenant: str, name: str, value: str) -> str:
         """Sorted set of recent orders under one card, device or address (TTL)."""
         return f"{self._shard(0)}:t:{tenant}:act:{name}:{hashlib.sha256(value.encode()).hexdigest()[:24]}"
+
+    def feeds(self) -> str:
+        """Hash: what is known of each warehouse's stock feed. A week after the last sample."""
+        return f"{self._shard(0)}:stock:feeds"
+
+    def counts(self, warehouse: str) -> str:
+        """Hash: the newest pushed count of each SKU in one warehouse. State's life after the last push."""
+        return f"{self._shard(0)}:stock:counts:{warehouse}"
+
+    def sales(self, warehouse: str, sku: str) -> str:
+        """Sorted set: what we hold of one SKU in one warehouse since its count, by time (TTL)."""
+        return f"{self._shard(0)}:stock:sales:{warehouse}:{sku}"
+
+    def parked(self, shard: int = 0) -> "ParkedKeys":
+        """The orders of one shard that wait for stock."""
+        base = f"{self._shard(shard)}:parked"
+        return ParkedKeys(entries=f"{base}:entries", due=f"{base}:due", by_sku=f"{base}:by_sku", skus=f"{base}:skus")
 
     def flag(self, name: str) -> str:
         """An installation-wide string or counter with a named owner (``relay:lease``, ``audit:confirmed``)."""

@@ -130,4 +130,4 @@ def test_the_table_has_a_row_per_agent_in_running_order() -> None:
     lines = table.text_lines(ORDER)
     assert lines[0].startswith("order_workflow 2026-11-22 (enabled, digest ")
     assert lines[-1] == "conflict rule: order.release most_severe"
-    assert len({line.index(cell) for line, cell in zip(lines[2:5], ("fd-1.0", "co-1.0", "ir-1.0"), strict=True)}) == 1
+    assert len({line.index(cell) for line, cell in zip(lines[2:5], ("fd-1.0", "co-1.0", "ir-1.1"), strict=True)}) == 1

@@ -19,7 +19,7 @@ class StockTotals(Document):
 
     opening: int
     counted: int
-    """Booked by physical counts since the beginning."""
+    """Booked by physical counts and arrivals since the beginning."""
     on_hand: int
     consumed: int
     """Gone into fulfilments that were not cancelled."""

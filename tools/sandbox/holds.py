@@ -4,8 +4,9 @@ What a hold still claims is a number of units per place; those numbers and the `
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 import orjson
 
@@ -17,6 +18,7 @@ from domain.inventory import HoldLine, HoldState
 Units = dict[tuple[str, str], int]
 """Units per (SKU, warehouse), in sorted order: every transaction touches rows in the same order."""
 
+_NOTHING: Mapping[tuple[str, str], int] = MappingProxyType({})
 _TAKE = "UPDATE stock SET held = held + ? WHERE sku = ? AND warehouse = ? AND on_hand - held - safety - quarantine >= ?"
 _GIVE_BACK = "UPDATE stock SET held = held - ? WHERE sku = ? AND warehouse = ?"
 _CONSUME = (
@@ -48,20 +50,31 @@ def unpack(text: str) -> Units:
     return {(sku, warehouse): count for sku, warehouse, count in orjson.loads(text)}
 
 
-def take(connection: sqlite3.Connection, units: Units) -> None:
-    """Claim all units or none.
+def leaves_of(lines: Iterable[HoldLine]) -> Units:
+    """The units the lines must leave available, where they must leave any."""
+    leaves: Units = {}
+    for line in lines:
+        if line.leave:
+            place = (line.sku, line.warehouse)
+            leaves[place] = max(leaves.get(place, 0), line.leave)
+    return leaves
+
+
+def take(connection: sqlite3.Connection, units: Units, leaves: Mapping[tuple[str, str], int] = _NOTHING) -> None:
+    """Claim all units or none, leaving ``leaves`` available at each place.
 
     Raises:
         InsufficientStock: some are not available; the caller's transaction must be undone.
     """
     short: dict[str, int] = {}
     for (sku, warehouse), count in units.items():
-        if connection.execute(_TAKE, (count, sku, warehouse, count)).rowcount == 0:
+        leave = leaves.get((sku, warehouse), 0)
+        if connection.execute(_TAKE, (count, sku, warehouse, count + leave)).rowcount == 0:
             found = connection.execute(
                 "SELECT on_hand - held - safety - quarantine FROM stock WHERE sku = ? AND warehouse = ?",
                 (sku, warehouse),
             ).fetchone()
-            available = max(0, found[0]) if found else 0
+            available = max(0, found[0] - leave) if found else 0
             short[sku] = short.get(sku, 0) + count - available
     if short:
         listed = ", ".join(f"{sku} by {missing}" for sku, missing in short.items())

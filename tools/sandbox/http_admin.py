@@ -33,6 +33,21 @@ class Count(Document):
     quarantine: int = Field(default=0, ge=0)
 
 
+class Arrival(Document):
+    """Goods that arrive."""
+
+    warehouse: str
+    sku: str
+    quantity: int = Field(gt=0)
+
+
+class FeedDelay(Document):
+    """How far a warehouse's counts are behind, seconds; negative when its clock is ahead."""
+
+    warehouse: str
+    seconds: float
+
+
 class PlatformOrder(Document):
     """A platform's own copy of an order."""
 
@@ -86,6 +101,16 @@ def _world_routes(routes: APIRouter, sandbox: Sandbox) -> None:
             safety=counted.safety,
             quarantine=counted.quarantine,
         )
+
+    @routes.post("/_arrivals", status_code=204)
+    async def arrive(arrival: Arrival) -> None:
+        """Put arriving goods on the shelf."""
+        await sandbox.wms.receive(arrival.sku, arrival.warehouse, arrival.quantity)
+
+    @routes.put("/_feed_delays", status_code=204)
+    async def delay(delayed: FeedDelay) -> None:
+        """Let a warehouse's counts be behind."""
+        await sandbox.wms.set_feed_delay(delayed.warehouse, delayed.seconds)
 
     @routes.put("/_platform_orders", status_code=204)
     async def platform_order(order: PlatformOrder) -> None:

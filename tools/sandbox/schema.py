@@ -58,6 +58,8 @@ CREATE TABLE IF NOT EXISTS fulfilments (
 CREATE INDEX IF NOT EXISTS fulfilments_by_hold ON fulfilments (hold_key, tenant);
 CREATE INDEX IF NOT EXISTS fulfilments_by_tracking ON fulfilments (tracking);
 
+CREATE TABLE IF NOT EXISTS feed_delays (warehouse TEXT PRIMARY KEY, delay_ms INTEGER NOT NULL) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS labels (
     carrier TEXT NOT NULL,
     tenant TEXT NOT NULL,

@@ -25,7 +25,8 @@ from tools.sandbox.world import World
 
 _LEVELS = (
     "SELECT sku, warehouse, on_hand, held, safety, quarantine, "
-    "EXISTS (SELECT 1 FROM holds WHERE state = 'held' AND expires_at_ms IS NOT NULL AND expires_at_ms <= ?) "
+    "EXISTS (SELECT 1 FROM holds WHERE state = 'held' AND expires_at_ms IS NOT NULL AND expires_at_ms <= ?), "
+    "(SELECT delay_ms FROM feed_delays AS delayed WHERE delayed.warehouse = stock.warehouse) "
     "FROM stock WHERE sku IN ({places})"
 )
 _SKUS_PER_QUERY = 100
@@ -121,11 +122,44 @@ class WarehouseSystem(System):
 
         await self.store.write(count)
 
+    async def receive(self, sku: str, warehouse: str, quantity: int) -> None:
+        """Goods arrive and are put on the shelf, booked as counted.
+
+        Raises:
+            Conflict: not a positive number of units.
+        """
+        if quantity <= 0:
+            raise Conflict(f"{quantity} units of {sku} cannot arrive in {warehouse}; book a loss with a physical count")
+
+        def receive(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT INTO stock (sku, warehouse, opening, counted, on_hand) VALUES (?, ?, 0, ?, ?) "
+                "ON CONFLICT (sku, warehouse) DO UPDATE SET counted = counted + excluded.counted, "
+                "on_hand = on_hand + excluded.on_hand",
+                (sku, warehouse, quantity, quantity),
+            )
+
+        await self.store.write(receive)
+
+    async def set_feed_delay(self, warehouse: str, seconds: float) -> None:
+        """Let a warehouse's counts carry a feed time ``seconds`` ago until told otherwise; 0 is a feed on time.
+
+        A negative delay is a feed whose clock is ahead.
+        """
+
+        def delay(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM feed_delays WHERE warehouse = ?", (warehouse,))
+            if seconds:
+                row = (warehouse, round(seconds * 1000))
+                connection.execute("INSERT INTO feed_delays (warehouse, delay_ms) VALUES (?, ?)", row)
+
+        await self.store.write(delay)
+
     def _hold(self, connection: sqlite3.Connection, effect: Effect, now: datetime) -> Change:
         args = parse_args(HoldStock, effect)
         holds.expire_due(connection, now)
         units = holds.units_of(args.lines)
-        holds.take(connection, units)
+        holds.take(connection, units, holds.leaves_of(args.lines))
         connection.execute(
             "INSERT INTO holds (tenant, hold_key, order_id, state, lines, units, expires_at_ms) "
             "VALUES (?, ?, ?, 'held', ?, ?, ?)",
@@ -271,9 +305,15 @@ def _level_rows(connection: sqlite3.Connection, skus: Sequence[Sku], now: dateti
 def _levels(rows: list[tuple[Any, ...]], now: datetime) -> list[StockLevel]:
     return [
         StockLevel(
-            warehouse=warehouse, sku=sku, on_hand=on_hand, held=held, safety=safety, quarantine=quarantine, as_of=now
+            warehouse=warehouse,
+            sku=sku,
+            on_hand=on_hand,
+            held=held,
+            safety=safety,
+            quarantine=quarantine,
+            as_of=now if delay_ms is None else now - timedelta(milliseconds=delay_ms),
         )
-        for sku, warehouse, on_hand, held, safety, quarantine, _ in rows
+        for sku, warehouse, on_hand, held, safety, quarantine, _, delay_ms in rows
     ]
 
 
