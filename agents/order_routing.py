@@ -5,6 +5,7 @@ It knows the fraud verdict only from the shared decisions and the reservation on
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from agents.exchange import Exchange
@@ -12,11 +13,12 @@ from agents.fallbacks import undeclared
 from agents.inventory_reservation import POLICY as STOCK_POLICY
 from agents.inventory_reservation import StockPolicy
 from agents.network import Network
-from agents.precedents import held_lines
+from agents.precedents import held_lines, route_plan
 from agents.routing_desk import RoutingDesk, Surroundings
 from agents.routing_duty import limit_currencies
 from agents.routing_policy import POLICY, RoutingPolicy
 from agents.routing_refusal import review
+from agents.routing_wave import Wave, last_look
 from agents.tax_rules import TaxTable, shipped_rules
 from domain.catalogue import Product
 from domain.decision import Outcome, Reason, Verdict
@@ -70,6 +72,22 @@ class OrderRouting:
         around = await self._read(order, case.now)
         stock = self._stock(case, around.levels)
         return self._desk.route(case, around, stock)
+
+    async def before_wave(self, cases: Sequence[AgentCase], now: datetime) -> Wave:
+        """Route waiting orders anew together before they are picked; orders without a plan are not looked at.
+
+        Raises:
+            Transient: stock, lanes, products or rates could not be read.
+        """
+        waiting = [case for case in cases if route_plan(case.decisions) and case.order.open_lines]
+        around = [await self._read(case.order, now) for case in waiting]
+        skus = sorted({line.sku for case in waiting for line in case.order.open_lines})
+        levels = await self._wms.stock(skus) if skus else ()
+        free = {
+            (level.warehouse, level.sku): level.available for level in levels if self._stock_policy.usable(level, now)
+        }
+        at = [replace(case, now=now) for case in waiting]
+        return await asyncio.to_thread(last_look, self._desk, list(zip(at, around, strict=True)), free)
 
     def fallback(self, name: str, case: AgentCase, why: str) -> Verdict:
         """``cheapest_route``: the cheapest lanes last seen for the units held, or a person when there are none.

@@ -93,6 +93,7 @@ class RoutingDesk:
         )
         matter = Matter(
             problem=problem,
+            goods=freight.goods,
             sites=around.sites,
             killed=killed,
             policy=policy,

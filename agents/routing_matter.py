@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from agents.routing_blocks import Goods
 from agents.routing_duty import ImportBill
 from agents.routing_policy import RoutingPolicy
 from agents.routing_problem import UNKNOWN_VALUE, Problem
@@ -16,6 +17,7 @@ class Matter:
     """What was decided about: the problem, who might have sent, and the rules that shaped it."""
 
     problem: Problem
+    goods: Sequence[Goods]
     sites: Sequence[Warehouse]
     killed: Mapping[WarehouseId, str]
     policy: RoutingPolicy

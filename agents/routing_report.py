@@ -21,7 +21,7 @@ def routed(
     case: AgentCase, matter: Matter, best: Solution, frontier: Sequence[Solution], *, method: str,
     calendar: DeliveryCalendar,
 ) -> Verdict:  # fmt: skip
-    """The verdict for a plan; ``method`` is ``exact`` or ``bounded``."""
+    """The verdict for a plan; ``method`` is ``exact``, ``bounded`` or ``batch``."""
     problem, policy = matter.problem, matter.policy
     used = {shipment.offer.warehouse for shipment in best.shipments}
     fraud = case.decisions.get("fraud_detection")
@@ -32,7 +32,7 @@ def routed(
             ("split", len(best.shipments) > 1),
             ("late", best.late_hours > 0),
             ("ship_by_missed", best.ship_by_missed),
-            ("bounded_method", method != "exact"),
+            ("bounded_method", method == "bounded"),
             ("duty_paid", any(shipment.offer.pays_duty for shipment in best.shipments)),
             ("fraud_not_clear", fraud is not None and fraud.outcome is not Outcome.PROCEED),
         )
