@@ -13,6 +13,7 @@ from agents.exchange import Exchange
 from agents.fraud_book import MemoryRiskBook
 from agents.fraud_calibration import shipped_calibration
 from agents.fraud_detection import Edition, FraudDetection, rules_edition
+from agents.fraud_scorecard import SCORECARD_CALIBRATION_FILE, scorecard_edition
 from agents.fraud_segments import ShippedSegments
 from agents.fraud_thresholds import shipped_thresholds
 from agents.inventory_reservation import POLICY as STOCK_POLICY
@@ -109,10 +110,10 @@ def _fraud(ports: AgentPorts, edition: Edition) -> FraudDetection:
     )
 
 
-_SPECS = (
-    AgentSpec(
+def _fraud_spec(version: str, *, calibration: str, build: Callable[[AgentPorts], Agent]) -> AgentSpec:
+    return AgentSpec(
         name=FraudDetection.name,
-        version="fd-1.0",
+        version=version,
         owner="risk",
         trigger="order accepted",
         reads=(
@@ -129,8 +130,21 @@ _SPECS = (
         actions=(),
         fallbacks=FraudDetection.fallbacks,
         thresholds=shipped_thresholds().versions[-1].version,
+        calibration=calibration,
+        build=build,
+    )
+
+
+_SPECS = (
+    _fraud_spec(
+        "fd-1.0",
         calibration=shipped_calibration().calibration_id,
         build=lambda ports: _fraud(ports, rules_edition()),
+    ),
+    _fraud_spec(
+        "fd-1.1",
+        calibration=shipped_calibration(SCORECARD_CALIBRATION_FILE).calibration_id,
+        build=lambda ports: _fraud(ports, scorecard_edition()),
     ),
     AgentSpec(
         name=Compliance.name,

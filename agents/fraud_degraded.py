@@ -19,9 +19,12 @@ from agents.fraud_thresholds import DegradedTerms
 from domain.values import Plain
 
 GATE = "REVIEW_BUDGET"
+NO_RATE = "NO_RATE"
 WINDOW = timedelta(hours=1)
 _SLOWEST = timedelta(minutes=1)
 """A rate is never reckoned from less time than this."""
+_SLACK = 20
+"""One part in so many of the budget may be spent early, and as much is kept for orders that are held in any case."""
 _ALWAYS_WORTH_IT = 1 << 62
 """Saved cost of a review whose alternative cannot be priced."""
 _APPROVE, _REVIEW, _HOLD, _REJECT = range(len(ACTIONS))
@@ -47,7 +50,7 @@ class PeakRuling:
 
     severity: int
     why: str
-    """``hard_sign``, ``good_history``, ``ordinary``, ``budget`` or ``cheapest``."""
+    """``hard_sign``, ``trusted``, ``good_history``, ``ordinary``, ``budget``, ``cheapest`` or ``no_rate``."""
     saved: int
     """Expected saving of a review; 0 where none is in question."""
 
@@ -72,8 +75,8 @@ class ReviewBudget:
         expected = seen * (WINDOW / elapsed)
         share = min(1.0, per_hour / expected)
         reached = int(share * seen)
-        burst = max(1, per_hour // 20)
-        left = min(per_hour, reached + burst) - len(self._used)
+        slack = per_hour // _SLACK
+        left = min(per_hour - slack, reached + max(1, slack)) - len(self._used)
         floor = self._savings[seen - reached] if reached else self._savings[-1]
         return Offer(left=left, floor=floor)
 
@@ -110,7 +113,7 @@ def peak_ruling(
     offer: Offer,
     without: Collection[str] = (),
 ) -> PeakRuling:
-    """The simplified policy on one order; ``without`` may name the budget gate, to learn what hangs on it."""
+    """The simplified policy on one order; ``without`` may name gates, to learn what hangs on them."""
     codes = {hit.code for hit in hits}
     if codes & table.degraded_hold:
         return PeakRuling(severity=_HOLD, why="hard_sign", saved=0)
@@ -125,7 +128,8 @@ def peak_ruling(
     if offer.admits(saved) and GATE not in without:
         return PeakRuling(severity=_REVIEW, why="budget", saved=saved)
     if costs is None:
-        return PeakRuling(severity=_HOLD, why="no_rate", saved=saved)
+        severity = _APPROVE if NO_RATE in without else _HOLD
+        return PeakRuling(severity=severity, why="no_rate", saved=saved)
     return PeakRuling(severity=_REJECT if costs.unasked == "reject" else _APPROVE, why="cheapest", saved=saved)
 
 

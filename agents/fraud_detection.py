@@ -9,7 +9,16 @@ from agents.exchange import Exchange
 from agents.fallbacks import manual_review_queue, undeclared
 from agents.fraud_book import MemoryRiskBook
 from agents.fraud_calibration import Calibration, CalibrationTable, shipped_calibration
-from agents.fraud_degraded import GATE, Offer, PeakRuling, ReviewBudget, is_degraded, peak_ruling, reviews_per_hour
+from agents.fraud_degraded import (
+    GATE,
+    NO_RATE,
+    Offer,
+    PeakRuling,
+    ReviewBudget,
+    is_degraded,
+    peak_ruling,
+    reviews_per_hour,
+)
 from agents.fraud_policy import COST_GATE, TRUST, Policy, Ruling
 from agents.fraud_reading import FraudReader
 from agents.fraud_report import verdict_on
@@ -35,6 +44,14 @@ class Edition:
         """The thresholds in force at an instant."""
         return self.schedule.at(at)
 
+    def trace(self, signals: Signals, *, degraded: bool = False) -> Trace:
+        """Which rules fire, and what was measured."""
+        return evaluate(signals, self.table, skipped=self.table.degraded_skips if degraded else ())
+
+    def hits(self, signals: Signals) -> tuple[Hit, ...]:
+        """What counts towards the score."""
+        return self.trace(signals).hits
+
 
 def rules_edition() -> Edition:
     """fd-1.0: the published rules with their published points."""
@@ -59,7 +76,7 @@ class FraudJudge:
             ConfigError: no thresholds were in force at ``at``.
         """
         thresholds = self.edition.judging(at)
-        trace = self.trace(signals)
+        trace = self.edition.trace(signals)
         ruling = self.policy.rule(trace.hits, signals, thresholds)
 
         def decide(hits: Sequence[Hit], without: Collection[str]) -> str:
@@ -75,7 +92,7 @@ class FraudJudge:
             ConfigError: no thresholds were in force at ``at``.
         """
         thresholds = self.edition.judging(at)
-        trace = self.trace(signals, degraded=True)
+        trace = self.edition.trace(signals, degraded=True)
 
         def rule(hits: Sequence[Hit], without: Collection[str] = ()) -> tuple[Ruling, PeakRuling]:
             score, p_ppm, costs = self.policy.weigh(hits, signals, thresholds)
@@ -87,13 +104,8 @@ class FraudJudge:
             return ruled, peak
 
         ruling, peak = rule(trace.hits)
-        flipping = counterfactual(trace.hits, (GATE,), lambda hits, without: rule(hits, without)[0].action)
+        flipping = counterfactual(trace.hits, (GATE, NO_RATE), lambda hits, without: rule(hits, without)[0].action)
         return self._verdict(signals, trace, ruling, thresholds, flipping, peak), peak
-
-    def trace(self, signals: Signals, *, degraded: bool = False) -> Trace:
-        """Which rules fire."""
-        table = self.edition.table
-        return evaluate(signals, table, skipped=table.degraded_skips if degraded else ())
 
     def _verdict(
         self,

@@ -20,13 +20,11 @@ from agents.fraud_calibration import (
     log_dollars,
     log_odds,
 )
-from agents.fraud_detection import FraudDetection
+from agents.fraud_detection import Edition, FraudDetection, rules_edition
 from agents.fraud_policy import Policy
 from agents.fraud_sales import MEASURED_OVER, measured
-from agents.fraud_scoring import add_up, evaluate
+from agents.fraud_scoring import add_up
 from agents.fraud_segments import SEGMENTS_FILE, SegmentTable
-from agents.fraud_table import FraudTable, shipped_table
-from agents.fraud_thresholds import ThresholdSchedule, shipped_thresholds
 from domain.risk import SegmentSnapshot
 from evals.fraud_fitting import logistic, probability_map, wilson_lower
 from evals.fraud_labels import MATURES_AFTER, LabelledOrder, matured
@@ -44,24 +42,15 @@ def measured_segments(seed: int, *, sales: int = SALES, until: datetime = MEASUR
     return measured(past_sales(sales, seed, until=until), until=until, snapshot_id=snapshot_id)
 
 
-def measure(
-    orders: Iterable[LabelledOrder],
-    *,
-    version: str,
-    table: FraudTable,
-    schedule: ThresholdSchedule,
-    at: datetime,
-    seed: int = 0,
-) -> CalibrationTable:
-    """The calibration that the labels known ``at`` an instant support."""
+def measure(orders: Iterable[LabelledOrder], *, edition: Edition, at: datetime, seed: int = 0) -> CalibrationTable:
+    """The calibration of an edition's rules that the labels known ``at`` an instant support."""
     known = list(matured(orders, at))
     half = len(known) // 2
-    thresholds = schedule.at(at)
-    maps = tuple(_maps(known[:half], table, schedule, at))
+    table, thresholds = edition.table, edition.judging(at)
     draft = CalibrationTable(
-        calibration_id=f"{version}/{table.version}/{thresholds.version}/{WORLD_VERSION}/n{len(known)}-s{seed}",
+        calibration_id=f"{edition.version}/{table.version}/{thresholds.version}/{WORLD_VERSION}/n{len(known)}-s{seed}",
         agent=FraudDetection.name,
-        version=version,
+        version=edition.version,
         rules=table.version,
         thresholds=thresholds.version,
         source=SOURCE,
@@ -69,34 +58,28 @@ def measure(
         orders=len(known),
         measured_from=min((order.placed_at for order, _ in known), default=at),
         measured_to=at,
-        probabilities=maps,
+        probabilities=tuple(_maps(known[:half], edition, at)),
         calibrators=(),
     )
-    return draft.model_copy(update={"calibrators": tuple(_calibrators(known[half:], draft, table, schedule, at))})
+    return draft.model_copy(update={"calibrators": tuple(_calibrators(known[half:], draft, edition, at))})
 
 
-def _maps(
-    known: Sequence[tuple[LabelledOrder, bool]], table: FraudTable, schedule: ThresholdSchedule, at: datetime
-) -> Iterable[ProbabilityMap]:
+def _maps(known: Sequence[tuple[LabelledOrder, bool]], edition: Edition, at: datetime) -> Iterable[ProbabilityMap]:
     cases: dict[str, list[tuple[int, bool]]] = {"direct": [], "platform": []}
     for order, bad in known:
-        score = add_up(evaluate(order.signals, table).hits, table, schedule.at(at)).points
+        score = add_up(edition.hits(order.signals), edition.table, edition.judging(at)).points
         cases["platform" if order.signals.platform else "direct"].append((score, bad))
     return [probability_map(segment, found) for segment, found in cases.items() if found]
 
 
 def _calibrators(
-    known: Sequence[tuple[LabelledOrder, bool]],
-    draft: CalibrationTable,
-    table: FraudTable,
-    schedule: ThresholdSchedule,
-    at: datetime,
+    known: Sequence[tuple[LabelledOrder, bool]], draft: CalibrationTable, edition: Edition, at: datetime
 ) -> Iterable[Calibrator]:
-    policy = Policy(table, _Proven(draft, version=draft.version, rules=table.version))
-    thresholds = schedule.at(at)
+    policy = Policy(edition.table, _Proven(draft, version=draft.version, rules=edition.table.version))
+    thresholds = edition.judging(at)
     seen: dict[tuple[str, str], list[tuple[tuple[float, float], bool]]] = {}
     for order, bad in known:
-        ruling = policy.rule(evaluate(order.signals, table).hits, order.signals, thresholds)
+        ruling = policy.rule(edition.hits(order.signals), order.signals, thresholds)
         features = (log_odds(ruling.p_ppm), log_dollars(ruling.costs.margin if ruling.costs else 0))
         key = (ruling.action, policy.market_group(order.signals))
         seen.setdefault(key, []).append((features, bad is (ruling.action != "approve")))
@@ -142,9 +125,7 @@ def main() -> None:
     snapshot = measured_segments(given.seed)
     SEGMENTS_FILE.write_text(snapshot.model_dump_json(indent=1) + "\n", encoding="utf-8")
     orders = labelled(given.orders, given.seed, snapshot)
-    table = measure(
-        orders, version="fd-1.0", table=shipped_table(), schedule=shipped_thresholds(), at=MEASURED_AT, seed=given.seed
-    )
+    table = measure(orders, edition=rules_edition(), at=MEASURED_AT, seed=given.seed)
     write(table, CALIBRATION_FILE)
 
 

@@ -72,8 +72,8 @@ def test_specs_say_what_agents_are() -> None:
         "fraud_detection", "compliance", "inventory_reservation", "order_routing", "tax", "shipping_method",
         "customer_notification", "loyalty", "analytics_tagging",
     }  # fmt: skip
-    written = [facet for spec in SPECS.values() for facet in spec.writes]
-    assert len(written) == len(set(written))
+    written = {(spec.name, facet) for spec in SPECS.values() for facet in spec.writes}
+    assert len(written) == len({facet for _, facet in written})
     for (name, version), spec in SPECS.items():
         agent = build(name, version, a_world().ports)
         assert (agent.name, agent.version) == (name, version) == (spec.name, spec.version)
