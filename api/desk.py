@@ -55,6 +55,8 @@ class Desk:
                 work=Work.FETCH if submission.fetch else Work.ORDER,
                 external_id=submission.order_hint,
                 source=submission.source,
+                currency=submission.currency,
+                locale=submission.locale,
             ),
             at=submission.received_at,
         )
@@ -230,7 +232,6 @@ def shown(review: Review) -> Json:
 
 
 def _answered(review: Review, answer: ReviewAnswer, record: OrderRecord | None) -> Event:
-    order = record.order if record else None
     facts: dict[str, Any] = {
         "review_id": review.review_id,
         "stage": review.stage,
@@ -253,6 +254,6 @@ def _answered(review: Review, answer: ReviewAnswer, record: OrderRecord | None) 
         tenant=review.tenant,
         sequence=0,
         correlation_id=record.correlation_id if record else review.review_id,
-        currency=order.currency if order else "",
-        locale=order.locale if order else "",
+        currency=record.currency if record else "",
+        locale=record.locale if record else "",
     )

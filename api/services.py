@@ -38,6 +38,10 @@ class Submission:
     source_time: datetime | None = None
     """When it happened, says the channel."""
     received_at: datetime
+    currency: str = ""
+    """The order's, or the tenant's settlement currency until the order has been read."""
+    locale: str = ""
+    """The customer's, or the tenant's until the order has been read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -47,5 +47,7 @@ def read_payload(raw: bytes, tenant: Tenant, channel: str, shop: str | None, *, 
         source="cli",
         source_time=orders[0].updated_at,
         received_at=now,
+        currency=orders[0].currency,
+        locale=orders[0].locale,
     )
     return RawFile(submission=submission, order_ids=tuple(order.order_id for order in orders))

@@ -57,6 +57,7 @@ async def receive(request: Request, channel: Annotated[str, Path(max_length=40, 
     context.guard.take(delivery.tenant)
     if delivery.kind is DeliveryKind.IGNORED:
         return _answer("ignored", None)
+    owner = context.tenants.get(delivery.tenant)
     accepted = await context.desk.submit(
         Submission(
             tenant=delivery.tenant,
@@ -71,6 +72,8 @@ async def receive(request: Request, channel: Annotated[str, Path(max_length=40, 
             source="webhook",
             source_time=delivery.source_time,
             received_at=now,
+            currency=owner.settlement_currency,
+            locale=owner.locale,
         )
     )
     return _answer("duplicate" if accepted.duplicate else "accepted", accepted.handle)

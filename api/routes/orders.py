@@ -83,7 +83,7 @@ class CancelRequest(Document):
 async def submit(request: Request, body: OrderIn, channel: Literal["storefront", "b2b"] = "storefront") -> Response:
     """Accept one order: 202 once it is durable. The same document again, under any key or none, is still one order."""
     context, tenant = context_of(request), caller_of(request).tenant.tenant
-    order_id = canonical(body, Channel(channel), tenant=tenant, shop=channel, payload_ref="").order_id
+    order = canonical(body, Channel(channel), tenant=tenant, shop=channel, payload_ref="")
     raw, content = await request.body(), body.model_dump_json().encode()
 
     async def run() -> idempotency.Reply:
@@ -100,10 +100,12 @@ async def submit(request: Request, body: OrderIn, channel: Literal["storefront",
                 source="api",
                 source_time=body.updated_at or body.placed_at,
                 received_at=context.now(),
+                currency=order.currency,
+                locale=order.locale,
             )
         )
-        answer = {"order_id": order_id, "handle": accepted.handle, "duplicate": accepted.duplicate}
-        return idempotency.Reply(202, orjson.dumps(answer), (("Location", f"/v1/orders/{order_id}"),))
+        answer = {"order_id": order.order_id, "handle": accepted.handle, "duplicate": accepted.duplicate}
+        return idempotency.Reply(202, orjson.dumps(answer), (("Location", f"/v1/orders/{order.order_id}"),))
 
     key_covers = channel.encode() + b"\n" + content
     return await idempotency.answer(request, context.idempotency, tenant, content=key_covers, run=run)

@@ -121,6 +121,6 @@ def _dropped(letter: DeadLetter, *, by: str, reason: str, at: datetime) -> Event
         tenant=TenantId(tenant or "unknown"),
         sequence=0,
         correlation_id=letter.message.headers.get("correlation_id", "") or letter.letter_id,
-        currency="",
-        locale="",
+        currency=letter.message.headers.get("currency", ""),
+        locale=letter.message.headers.get("locale", ""),
     )

@@ -30,7 +30,8 @@ _ACCEPT = Script(
     PRELUDE
     + f"""
 local seen, raw, intake, journal, doc, index = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local thread, now, handle, headers, payload, order_id, tenant, iso, correlation, accepted, duplicate = unpack(ARGV)
+local thread, now, handle, headers, payload, order_id, tenant, iso, correlation, accepted, duplicate,
+  currency, locale = unpack(ARGV)
 local known = redis.call('GET', seen)
 if known then
   if order_id ~= '' then publish(doc, journal, thread, now, 'order.duplicate', duplicate); keep(doc, doc) end
@@ -40,7 +41,7 @@ redis.call('SET', seen, handle, 'EX', {DEDUPE_TTL_S})
 redis.call('SET', raw, payload, 'EX', {RAW_TTL_S})
 if order_id ~= '' and redis.call('HSETNX', doc, 'order_id', order_id) == 1 then
   redis.call('HSET', doc, 'tenant', tenant, 'progress', 'accepted', 'accepted_at', iso, 'changed_at', iso,
-    'correlation_id', correlation)
+    'correlation_id', correlation, 'currency', currency, 'locale', locale)
   redis.call('ZADD', index, now, order_id)
   publish(doc, journal, thread, now, 'order.accepted', accepted)
   keep(doc, doc)
@@ -95,6 +96,9 @@ class Parcelled:
     work: Work = Work.ORDER
     external_id: str = ""
     source: str = "webhook"
+    currency: str = ""
+    """What its events carry until the order has been read: the order's own where it is known, else the tenant's."""
+    locale: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +140,8 @@ class Intake:
             "shard": str(shard),
             "source": delivery.source,
             "correlation_id": ref,
+            "currency": delivery.currency,
+            "locale": delivery.locale,
         }
         facts = {"channel": delivery.channel, "shop": delivery.shop, "source": delivery.source, "raw": ref}
         accepted = self._event("order.accepted", delivery, handle, facts, at, ref)
@@ -162,6 +168,8 @@ class Intake:
                 ref,
                 accepted.to_json(),
                 duplicate.to_json(),
+                delivery.currency,
+                delivery.locale,
             ],
         )
         return Accepted(handle=text(known), duplicate=text(status) == "duplicate")
@@ -215,6 +223,6 @@ class Intake:
             tenant=TenantId(delivery.tenant),
             sequence=0,
             correlation_id=ref,
-            currency="",
-            locale="",
+            currency=delivery.currency,
+            locale=delivery.locale,
         )

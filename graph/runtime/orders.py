@@ -60,6 +60,10 @@ class OrderRecord:
     """The version the current attempt group is about."""
     recheck: str
     """JSON of the resumption a voided or edited review leads to; it survives a crash before the graph has it."""
+    currency: str = ""
+    """The order's currency; the tenant's settlement currency until the order has been read."""
+    locale: str = ""
+    """The customer's locale; the tenant's until the order has been read."""
 
     @property
     def changed(self) -> bool:
@@ -83,7 +87,6 @@ def happening(record: OrderRecord, kind: str, facts: dict[str, Plain], *, at: da
 
     Its id follows from record, kind and facts, so that a step repeated after a crash repeats no event.
     """
-    order = record.order
     return Event(
         event_id=EventId(stable_id(record.thread, kind, canonical_json(facts))),
         event_type=kind,
@@ -95,8 +98,8 @@ def happening(record: OrderRecord, kind: str, facts: dict[str, Plain], *, at: da
         tenant=record.tenant,
         sequence=0,
         correlation_id=record.correlation_id,
-        currency=order.currency if order else "",
-        locale=order.locale if order else "",
+        currency=record.currency,
+        locale=record.locale,
     )
 
 
@@ -152,12 +155,13 @@ class OrderBook:
 
 def _record(thread: ThreadId, fields: dict[str, str]) -> OrderRecord:
     raw = fields.get("order", "")
+    order = Order.from_json(raw) if raw else None
     return OrderRecord(
         thread=thread,
         tenant=TenantId(fields["tenant"]),
         order_id=OrderId(fields["order_id"]),
         progress=OrderProgress(fields.get("progress", OrderProgress.ACCEPTED)),
-        order=Order.from_json(raw) if raw else None,
+        order=order,
         version=int(fields.get("version", "0")),
         attempt_group=int(fields.get("attempt_group", "0")),
         graph_version=fields.get("graph_version", ""),
@@ -168,6 +172,8 @@ def _record(thread: ThreadId, fields: dict[str, str]) -> OrderRecord:
         changed_at=fields.get("changed_at", ""),
         detail=fields.get("detail", ""),
         recheck=fields.get("recheck", ""),
+        currency=order.currency if order else fields.get("currency", ""),
+        locale=order.locale if order else fields.get("locale", ""),
         content_version=int(fields.get("content_version", "0")),
         judged_version=int(fields.get("judged_version", "0")),
     )
