@@ -26,8 +26,8 @@ def installed() -> bool:
     return find_spec("ortools") is not None
 
 
-def proved(batch: Sequence[Candidates], supply: Mapping[Key, int], start: Choice, *, effort: int) -> Proof:
-    """The cheapest choice, beginning from ``start``; ``effort`` limits the search in the solver's deterministic time.
+def proved(batch: Sequence[Candidates], supply: Mapping[Key, int], start: Choice, *, effort_ms: int) -> Proof:
+    """The cheapest choice, beginning from ``start``; ``effort_ms`` limits the search in the solver's deterministic time.
 
     Raises:
         ConfigError: the solver is not installed.
@@ -55,7 +55,7 @@ def proved(batch: Sequence[Candidates], supply: Mapping[Key, int], start: Choice
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = 1
-    solver.parameters.max_deterministic_time = effort
+    solver.parameters.max_deterministic_time = effort_ms / 1_000
     status = solver.solve(model)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return Proof(choice=start, bound_minor=0, optimal=False)

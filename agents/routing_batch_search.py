@@ -9,6 +9,8 @@ Choice = list[Column | None]
 ROUNDS = 20
 CHAIN = 3
 """How many other orders may move to make room for one."""
+PLACEMENTS = 30_000
+"""Columns tried by one climb before it is content with what it has: a bound on time."""
 
 
 class Pool:
@@ -107,6 +109,7 @@ class _Climb:
         self.batch = batch
         self.choice = list(choice)
         self.pool = Pool(supply)
+        self.tried = 0
         self.users: dict[Key, set[int]] = {}
         for i, column in enumerate(self.choice):
             self._enter(i, column)
@@ -125,10 +128,11 @@ class _Climb:
 
     def _place(self, i: int, column: Column, gain: int, chain: int) -> bool:
         """Give order ``i``, which holds nothing now, a column; others may move for it at less than ``gain`` in all."""
+        self.tried += 1
         if self.pool.fits(column):
             self._enter(i, column)
             return True
-        if chain == 0:
+        if chain == 0 or self.tried > PLACEMENTS:
             return False
         lacking = [key for key, units in column.uses if self.pool.left.get(key, 0) < units]
         for j in sorted(set.intersection(*(self.users.get(key, set()) for key in lacking)) - {i}):

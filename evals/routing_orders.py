@@ -105,12 +105,12 @@ def draw_stock(
     return stock
 
 
-def draw_orders(seed: int, count: int, *, lines: int | None = None, skus: int = 60) -> list[Problem]:
-    """Orders of one map, each alone with the stock; one to five lines unless told."""
+def draw_orders(seed: int, count: int, *, lines: tuple[int, ...], on: Map | None = None) -> list[Problem]:
+    """Orders of one map, each alone with the stock, of so many lines as drawn from ``lines``."""
     rng = Random(f"orders:{seed}")
-    on = draw_map(seed)
-    stock = draw_stock(rng, on.sites, skus=skus, most=9)
-    return [draw_order(rng, on, lines or rng.choice((1, 1, 1, 2, 2, 3, 4, 5)), stock) for _ in range(count)]
+    there = on or draw_map(seed)
+    stock = draw_stock(rng, there.sites, skus=60, most=9)
+    return [draw_order(rng, there, rng.choice(lines), stock) for _ in range(count)]
 
 
 def draw_batch(
