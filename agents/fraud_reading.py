@@ -22,6 +22,8 @@ COUNTED = {
     "ADDRESS_MULTI_ACCOUNT": ("address", "account"),
 }
 """Velocity rules: the activity key they count, and what is distinct in the count."""
+LISTED = frozenset({"card", "device", "address", "phone"})
+"""Keys looked up on the confirmed-fraud list; an IP address stands for too many people."""
 DECLINES = "DECLINES_BEFORE_SUCCESS"
 
 
@@ -102,7 +104,8 @@ class FraudReader:
         return tuple(one for one in known if one.holds(now))
 
     async def _confirmed(self, order: Order, table: FraudTable) -> tuple[str, ...]:
-        return tuple(await self._book.confirmed(tenant=order.tenant, keys=telling_keys(order, table)))
+        keys = {name: value for name, value in telling_keys(order, table).items() if name in LISTED}
+        return tuple(await self._book.confirmed(tenant=order.tenant, keys=keys)) if keys else ()
 
     async def _history(self, order: Order) -> CustomerHistory | None:
         customer_id = order.customer.customer_id

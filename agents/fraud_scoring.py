@@ -102,6 +102,8 @@ def counterfactual(
         left = [hit for hit in hits if hit.code not in removed]
         return decide(left, [gate for gate in gates if gate in removed]) != verdict
 
+    if favourable and not flips(codes):
+        return ()
     for many in range(1, len(codes) + 1):
         if flips(codes[:many]):
             return _pruned(codes[:many], flips)

@@ -1,7 +1,7 @@
 """The signals of a decision as plain data and back, so that the very same decision can be made again later."""
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 from agents.fraud_segments import Segment
@@ -20,7 +20,7 @@ def snapshot(signals: Signals) -> dict[str, Plain]:
         if value == default:
             continue
         if name in _NESTED:
-            kept[name] = asdict(value)
+            kept[name] = {spot: getattr(value, spot) for spot in value.__slots__}
         elif isinstance(value, tuple):
             kept[name] = list(value)
         else:

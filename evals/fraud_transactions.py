@@ -22,6 +22,7 @@ from agents.fraud_segments import SegmentTable
 from agents.fraud_signals import Signals
 from domain.errors import MalformedPayload
 from domain.money import Money
+from evals.fraud_calibration import MEASURED_AT
 from evals.fraud_fitting import logistic
 from evals.fraud_measures import recall_at
 
@@ -33,7 +34,7 @@ _HOUR_S, _DAY_S = 3_600, 86_400
 
 @dataclass(frozen=True, kw_only=True)
 class Transaction:
-    """One labelled row."""
+    """One labelled row. Judged by today's thresholds: the data is older than any."""
 
     at: datetime
     account: str
@@ -115,9 +116,8 @@ def _worth_a_look(edition: Edition, signals: Sequence[Signals], later: Sequence[
     """What a review of each is expected to save: the order in which the agent's own budget gives reviews."""
     calibration = Calibration(edition.calibration, version=edition.version, rules=edition.table.version)
     policy = Policy(edition.table, calibration)
-    saved = []
+    thresholds, saved = edition.judging(MEASURED_AT), []
     for one, seen in zip(later, signals, strict=True):
-        thresholds = edition.judging(one.at)
         _, p_ppm, _ = policy.weigh(edition.hits(seen), seen, thresholds)
         costs = expected_costs(p_ppm=p_ppm, amount_cents=one.usd_cents, terms=thresholds.costs)
         saved.append(float(costs.saved_by_review))

@@ -132,6 +132,14 @@ class Keyspace:
         base = f"{self._shard(shard)}:parked"
         return ParkedKeys(entries=f"{base}:entries", due=f"{base}:due", by_sku=f"{base}:by_sku", skus=f"{base}:skus")
 
+    def exceptions(self, tenant: str, customer_id: str) -> str:
+        """Hash: the exceptions of one customer by id. No TTL, each record has its own end. Owner: the risk desk."""
+        return f"{self._shard(0)}:t:{tenant}:exceptions:{hashlib.sha256(customer_id.encode()).hexdigest()[:24]}"
+
+    def confirmed_fraud(self, tenant: str) -> str:
+        """Set of hashes of cards, devices, addresses and phones of confirmed fraud. No TTL. Owner: the risk desk."""
+        return f"{self._shard(0)}:t:{tenant}:confirmed_fraud"
+
     def flag(self, name: str) -> str:
         """An installation-wide string or counter with a named owner (``relay:lease``, ``audit:confirmed``)."""
         return f"{self._shard(0)}:flag:{name}"
