@@ -135,6 +135,9 @@ class StockFeed:
             *self.limits.args,
         ]
         taken, before, after = await self._redis.script(TAKE, keys, args)
+        known = self._feeds.get(snapshot.warehouse)
+        if known is None or not known.pushed:
+            await self.refresh(at_once=True)
         await self._changed(snapshot.warehouse, text(before), text(after))
         return Taken(text(taken))
 
