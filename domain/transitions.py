@@ -13,7 +13,7 @@ from typing import Self
 
 from pydantic import AwareDatetime
 
-from domain.order import OrderState, PaymentState
+from domain.order import Order, OrderState, PaymentState
 from domain.values import Document
 
 _S = OrderState
@@ -38,8 +38,8 @@ FORWARD: dict[OrderState, frozenset[OrderState]] = {
     _S.CANCEL_REQUESTED: frozenset({_S.CANCELLED}),
     _S.CANCELLED: frozenset(),
     _S.DELIVERY_FAILED: frozenset({_S.DELIVERED, _S.COMPLETED, _S.CANCELLED, _S.LOST, _S.DAMAGED}),
-    _S.LOST: frozenset({_S.CANCELLED}),
-    _S.DAMAGED: frozenset({_S.CANCELLED}),
+    _S.LOST: frozenset({_S.COMPLETED, _S.CANCELLED}),
+    _S.DAMAGED: frozenset({_S.COMPLETED, _S.CANCELLED}),
     _S.UNKNOWN: frozenset(_S) - {_S.UNKNOWN},
 }
 """What may follow on the progress axis, whenever it is learnt."""
@@ -52,6 +52,9 @@ FORWARD[_S.DELIVERED] |= {_S.DAMAGED}
 
 BACKWARD: frozenset[tuple[OrderState, OrderState]] = frozenset(
     {
+        (_S.PAID, _S.CREATED),
+        (_S.HELD, _S.CREATED),
+        (_S.ALLOCATED, _S.CREATED),
         (_S.HELD, _S.PAID),
         (_S.ALLOCATED, _S.HELD),
         (_S.PACKED, _S.HELD),
@@ -60,6 +63,7 @@ BACKWARD: frozenset[tuple[OrderState, OrderState]] = frozenset(
         (_S.READY_TO_SHIP, _S.PACKED),
         (_S.READY_TO_SHIP, _S.PAID),
         (_S.SHIPPED, _S.READY_TO_SHIP),
+        (_S.SHIPPED, _S.PAID),
         (_S.SHIPPED, _S.CANCELLED),
         (_S.DELIVERED, _S.SHIPPED),
         (_S.DELIVERY_FAILED, _S.SHIPPED),
@@ -68,8 +72,8 @@ BACKWARD: frozenset[tuple[OrderState, OrderState]] = frozenset(
         *((_S.CANCEL_REQUESTED, state) for state in (*_BEFORE_HANDOVER, _S.SHIPPED)),
     }
 )
-"""Steps back that do happen, when the newer report says so: a hold released or placed late, stock or a pickup that fell
-through, a label voided, a delivery scanned by mistake, another attempt, a lost parcel found, a cancellation refused."""
+"""Steps back that do happen, when the newer report says so: a payment, stock or a pickup that fell through, a hold
+released or placed late, a label voided, a delivery scanned by mistake, another attempt, a lost parcel found, a cancellation refused."""
 
 STOPS_PICKING = frozenset({_S.HELD, _S.CANCEL_REQUESTED, _S.CANCELLED, _S.UNKNOWN})
 """While a line shows one of these nothing more is picked or packed for it. A requested cancellation is not a
@@ -165,6 +169,16 @@ def step(now: OrderState, then: OrderState) -> Step:
     if then in RETURN_ENDS.get(now, FORWARD.get(now, frozenset())):
         return Step.FORWARD
     return Step.BACKWARD if (now, then) in BACKWARD else Step.REFUSED
+
+
+def admissible(known: Order | None, arrived: Order) -> Order:
+    """The newer version of an order with the state it may take: a step back that is not real leaves the one known.
+
+    The platform's own word stays as it came. A word nobody maps stays UNKNOWN, for a person to read.
+    """
+    if known is None or step(known.state, arrived.state) is not Step.REFUSED:
+        return arrived
+    return arrived.model_copy(update={"state": known.state})
 
 
 class Observation(Document):

@@ -17,6 +17,7 @@ from domain.ids import EventId, stable_id
 from domain.order import Order, OrderProgress, OrderState
 from domain.ports import Delivery
 from domain.review import Review, ReviewAction, ReviewState
+from domain.transitions import admissible
 from domain.values import Plain
 from graph.effects import Effects
 from graph.order.arrivals import Arrivals
@@ -122,6 +123,7 @@ class OrderController:
 
     async def _receive(self, held: Held, order: Order) -> None:
         """Act on a version of an order, given what is known of it."""
+        order = admissible(held.record.order, order)
         arrival = held.record.arrival(order)
         if held.record.order is not None:
             held = await self._noted(held, order, arrival)
@@ -155,6 +157,8 @@ class OrderController:
             "version": version,
             "source_time": order.updated_at.isoformat(),
             "content": order.content_digest(),
+            "state": order.state.value,
+            "platform_status": order.platform_status,
             "too_late": applied and held.record.progress.terminal,
         }
         event = _event(order, kind, facts, held.record.correlation_id, self._store, order.payload_ref)

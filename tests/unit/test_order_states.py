@@ -20,9 +20,11 @@ from domain.transitions import (
     Observation,
     ReturnState,
     Step,
+    admissible,
     order_state,
     step,
 )
+from tests.support.agent_world import order
 from tests.support.payloads import payload
 from tools.channels import (
     adobe_commerce_status,
@@ -160,6 +162,27 @@ def test_steps_may_be_left_out_but_not_taken_back() -> None:
     assert step(S.CANCELLED, S.PAID) is Step.REFUSED
     assert step(S.SHIPPED, S.READY_TO_SHIP) is Step.BACKWARD
     assert step(S.RETURNED, S.RETURN_REQUESTED) is Step.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("known", "arrived", "kept"),
+    [
+        (None, S.SHIPPED, S.SHIPPED),
+        (S.PAID, S.SHIPPED, S.SHIPPED),
+        (S.CANCELLED, S.PAID, S.CANCELLED),
+        (S.DELIVERED, S.PAID, S.DELIVERED),
+        (S.SHIPPED, S.PAID, S.PAID),
+        (S.CANCEL_REQUESTED, S.PAID, S.PAID),
+        (S.PAID, S.UNKNOWN, S.UNKNOWN),
+        (S.RETURN_REQUESTED, S.COMPLETED, S.COMPLETED),
+    ],
+)
+def test_a_newer_version_takes_the_state_it_may(known: S | None, arrived: S, kept: S) -> None:
+    """domain/K3: the version is taken, its word stays as sent, its state only where the machine allows it."""
+    before = order(state=known) if known else None
+    given = order(state=arrived, platform_status="AS SENT", note="changed")
+    taken = admissible(before, given)
+    assert taken == given.model_copy(update={"state": kept})
 
 
 def report(minute: int, state: S | None = None, **more: object) -> Observation:
