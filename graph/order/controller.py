@@ -6,13 +6,13 @@ Every unit may come twice; whatever was done the first time is found, not repeat
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from decimal import Decimal
 
 import structlog
 
 from agents.fraud_signals import activity_account, activity_keys
 from domain.errors import Conflict, MalformedPayload, MissingRate
 from domain.event import Event
+from domain.fx import UsdEquivalent
 from domain.ids import EventId, stable_id
 from domain.order import Order, OrderProgress, OrderState
 from domain.ports import Delivery
@@ -397,6 +397,7 @@ class OrderController:
         """The run's context, loaded from the order book and the journal."""
         if record.order is None:
             raise Conflict(f"order {record.order_id} has no document to run on")
+        worth = await self._worth(record.order)
         return OrderRun(
             thread=record.thread,
             order=record.order,
@@ -405,13 +406,14 @@ class OrderController:
             token=token,
             correlation_id=record.correlation_id,
             topology_version=record.graph_version,
-            exposure_usd=await self._exposure(record.order),
+            exposure_usd=worth.amount if worth else None,
+            exposure_rate=f"{worth.rate_id} {worth.freshness.value}" if worth else "",
             decisions=await self._store.journal.latest(record.thread, attempt_group=record.attempt_group),
         )
 
-    async def _exposure(self, order: Order) -> Decimal | None:
+    async def _worth(self, order: Order) -> UsdEquivalent | None:
         try:
-            return (await self._rates.usd_equivalent(order.total)).amount
+            return await self._rates.usd_equivalent(order.total)
         except MissingRate:
             return None
 

@@ -106,6 +106,8 @@ class OrderNodes:
                     "winner": c.winner,
                     "loser": next(a for a in c.agents if a != c.winner),
                     "rule": c.rule,
+                    "usd_minor": run.usd_minor,
+                    "exchange_rate": run.exposure_rate or None,
                 },
                 at=at,
                 part=f"{stage}:{c.facet}:{c.agents[0]}:{c.agents[1]}",

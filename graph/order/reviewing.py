@@ -162,6 +162,7 @@ def facts_of(run: OrderRun) -> dict[str, Plain]:
         "number": order.external_number or order.external_id,
         "total": order.total.model_dump(mode="json"),
         "usd_equivalent": None if run.exposure_usd is None else f"{run.exposure_usd:.2f}",
+        "exchange_rate": run.exposure_rate or None,
         "payment": order.payment.method.value,
         "ship_to": ", ".join(part for part in (order.ship_to.city, order.ship_to.country) if part),
         "lines": [

@@ -29,6 +29,8 @@ class OrderRun:
     topology_version: str
     exposure_usd: Decimal | None
     """The order's value in US dollars; None when there is no exchange rate."""
+    exposure_rate: str = ""
+    """The dated rate the value rests on and how fresh it is (``ecb:USDHKD:2026-11-11 fresh``); empty without one."""
     decisions: Latest = field(default_factory=lambda: Latest({}))
     """The latest decision of each agent in this attempt group."""
     cancel_from_channel: bool = False

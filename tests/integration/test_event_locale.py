@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from domain.effect import EffectKind
 from domain.order import OrderProgress
-from tests.support.system import TENANT, Rig, fast_settings, native_order, running, submission
+from tests.support.system import TENANT, Rig, fast_settings, for_review, native_order, running, submission
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -58,3 +58,14 @@ async def test_language_changes_the_message_and_no_effect(rig: Rig) -> None:
         decisions = {(d["agent"], d["decision"], d["confidence"]) for d in view["decisions"]}
         told[locale] = (decisions, await rig.kinds(order_id))
     assert told["en"] == told["zh-Hant-TW"]
+
+
+async def test_a_review_names_the_rate_behind_its_value(rig: Rig) -> None:
+    """F49: what the order is worth in dollars is shown with the dated rate it rests on and how fresh that is."""
+    price = {"sku": "SB-00023", "quantity": 1, "unit_price": {"amount_minor": 780_000, "currency": "HKD"}}
+    record = await rig.reviewed(for_review(currency="HKD", lines=[price]))
+    review = await rig.box.store.reviews.find(TENANT, record.review_id)
+    assert review.facts["usd_equivalent"] == "1000.00"
+    rate, freshness = str(review.facts["exchange_rate"]).rsplit(" ", 1)
+    assert rate.startswith("fixture:USDHKD:")
+    assert freshness in {"fresh", "late"}
