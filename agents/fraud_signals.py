@@ -14,7 +14,7 @@ from domain.catalogue import Product
 from domain.errors import MissingRate
 from domain.fx import RateTable
 from domain.ids import Sku
-from domain.order import Order, PaymentMethod, PaymentState
+from domain.order import Channel, Order, PaymentMethod, PaymentState
 from domain.ports import CustomerHistory
 from domain.risk import CustomerException
 
@@ -231,8 +231,8 @@ def _units(order: Order) -> dict[Sku, int]:
 
 
 def _quantities(order: Order, read: Readings) -> list[QuantityOutlier] | None:
-    if read.segments is None:
-        return None
+    if read.segments is None or order.channel is Channel.B2B:
+        return None  # a business buys by the carton
     outliers, known = [], False
     for sku, units in _units(order).items():
         product = read.products.get(sku)

@@ -44,7 +44,7 @@ MARKETS: tuple[Market, ...] = (
     Market(
         country="HK", share=25, currency="HKD", languages=(("zh-HK", 75), ("en", 25)),
         payments=((_CARD, 67), (_WALLET, 33)), tax_percent=0, refusal_percent=0, shopee_shop="", price_step=10,
-        dial="+8525",
+        dial="+8526",
         places=(
             ("彌敦道 {n} 號", "油尖旺區", "九龍", ""), ("軒尼詩道 {n} 號", "灣仔", "香港島", ""),
             ("Flat {n}, Tai Koo Shing", "Quarry Bay", "Hong Kong Island", ""), ("沙田正街 {n} 號", "沙田", "新界", ""),
@@ -55,7 +55,7 @@ MARKETS: tuple[Market, ...] = (
     Market(
         country="TW", share=25, currency="TWD", languages=(("zh-TW", 96), ("en", 4)),
         payments=((_CARD, 29), (_WALLET, 15), (_COD, 24), (_STORE, 32)), tax_percent=5, refusal_percent=6,
-        shopee_shop="880001", price_step=100, dial="+8869",
+        shopee_shop="880001", price_step=100, dial="+88691",
         places=(
             ("忠孝東路四段 {n} 號", "大安區", "臺北市", "106"), ("中正路 {n} 號", "板橋區", "新北市", "220"),
             ("公益路 {n} 號", "西區", "臺中市", "403"), ("民族二路 {n} 號", "前金區", "高雄市", "801"),
@@ -75,7 +75,7 @@ MARKETS: tuple[Market, ...] = (
     ),
     Market(
         country="AU", share=15, currency="AUD", languages=(("en", 97), ("zh-CN", 3)),
-        payments=((_CARD, 72), (_WALLET, 28)), tax_percent=10, refusal_percent=0, shopee_shop="", price_step=5, dial="+614",
+        payments=((_CARD, 72), (_WALLET, 28)), tax_percent=10, refusal_percent=0, shopee_shop="", price_step=5, dial="+6141",
         places=(
             ("{n} George Street", "Sydney", "New South Wales", "2000"), ("{n} Lygon Street", "Carlton", "Victoria", "3053"),
             ("{n} Adelaide Street", "Brisbane", "Queensland", "4000"),
@@ -86,7 +86,7 @@ MARKETS: tuple[Market, ...] = (
     Market(
         country="MY", share=10, currency="MYR", languages=(("en", 55), ("ms", 30), ("zh-CN", 15)),
         payments=((_CARD, 50), (_WALLET, 35), (_COD, 15)), tax_percent=0, refusal_percent=10, shopee_shop="880003",
-        price_step=10, dial="+601",
+        price_step=10, dial="+6012",
         places=(
             ("{n} Jalan Ampang", "Kuala Lumpur", "Wilayah Persekutuan", "50450"), ("{n} Lebuh Chulia", "George Town", "Pulau Pinang", "10200"),
             ("{n} Jalan Wong Ah Fook", "Johor Bahru", "Johor", "80000"),
@@ -97,7 +97,7 @@ MARKETS: tuple[Market, ...] = (
     Market(
         country="VN", share=10, currency="VND", languages=(("vi", 95), ("en", 5)),
         payments=((_CARD, 30), (_WALLET, 25), (_COD, 45)), tax_percent=8, refusal_percent=20, shopee_shop="880004",
-        price_step=1_000, dial="+849",
+        price_step=1_000, dial="+8490",
         places=(
             ("{n} Đường Lê Lợi", "Quận 1", "Thành phố Hồ Chí Minh", "700000"), ("{n} Phố Hàng Bông", "Hoàn Kiếm", "Hà Nội", "100000"),
             ("{n} Đường Trần Phú", "Hải Châu", "Đà Nẵng", "550000"),

@@ -281,6 +281,8 @@ async def test_quantity_outlier_is_judged_by_sku_else_category() -> None:
     agent = FraudDetection(activity=around.activity, crm=around.crm, erp=around.erp, segments=_Fixed(_snapshot()))
     assert "QTY_OUTLIER" not in codes(await agent.decide(case(order([line(quantity=6)]))))
     assert "QTY_OUTLIER" in codes(await agent.decide(case(order([line(quantity=7)]))))
+    carton = await agent.decide(case(order([line(quantity=700)], channel=Channel.B2B)))
+    assert "QTY_OUTLIER" in carton.facts["not_evaluated"]  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(
