@@ -83,9 +83,7 @@ class OrderRouting:
         around = [await self._read(case.order, now) for case in waiting]
         skus = sorted({line.sku for case in waiting for line in case.order.open_lines})
         levels = await self._wms.stock(skus) if skus else ()
-        free = {
-            (level.warehouse, level.sku): level.available for level in levels if self._stock_policy.usable(level, now)
-        }
+        free = self._free(levels, now, channel="")
         at = [replace(case, now=now) for case in waiting]
         return await asyncio.to_thread(last_look, self._desk, list(zip(at, around, strict=True)), free)
 
@@ -137,13 +135,18 @@ class OrderRouting:
             self._products.clear()
         self._products.update(products)
 
+    def _free(self, levels: Sequence[StockLevel], now: datetime, channel: str) -> dict[tuple[WarehouseId, Sku], int]:
+        """Units an order of the channel may be promised by fresh counts; what is kept for other channels is not."""
+        policy = self._stock_policy
+        return {
+            (level.warehouse, level.sku): policy.promise(level, now, channel=channel).units
+            for level in levels
+            if policy.usable(level, now)
+        }
+
     def _stock(self, case: AgentCase, levels: Sequence[StockLevel]) -> dict[tuple[WarehouseId, Sku], int]:
         """Units this order may take: what is free by a fresh count, plus what it already holds."""
-        stock = {
-            (level.warehouse, level.sku): level.available
-            for level in levels
-            if self._stock_policy.usable(level, case.now)
-        }
+        stock = self._free(levels, case.now, case.order.channel.value)
         for line in held_lines(case.decisions):
             key = (line.warehouse, line.sku)
             stock[key] = stock.get(key, 0) + line.quantity

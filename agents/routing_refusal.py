@@ -48,7 +48,10 @@ def no_route(matter: Matter) -> Verdict:
 
 
 def unfillable(case: AgentCase, matter: Matter) -> Verdict:
-    """The verdict when an arrival of stock would make the order routable: what is missing, and until when it waits."""
+    """The verdict when an arrival of stock would make the order routable: what is missing, and until when it waits.
+
+    An order whose time was over before it came here names no end: whoever puts it aside gives it one.
+    """
     policy = matter.policy
     wanted = merged(matter.problem.blocks).units()
     lacks = {
@@ -68,7 +71,7 @@ def unfillable(case: AgentCase, matter: Matter) -> Verdict:
         counterfactual=(reasons[0].code,),
         facts={
             "missing": [{"sku": sku, "units": units} for sku, units in sorted(missing.items())],
-            "waits_until": waits_until(case.order, policy).isoformat(),
+            "waits_until": limit.isoformat() if (limit := waits_until(case.order, policy)) > case.now else None,
             "warehouses": [
                 {
                     "warehouse": site.warehouse,

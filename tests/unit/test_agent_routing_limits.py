@@ -161,6 +161,23 @@ def test_waiting_ends_at_the_day_limit_or_the_marketplaces_deadline() -> None:
     assert still_waiting(direct, placed + timedelta(days=59), patient)
 
 
+async def test_an_order_that_comes_late_is_not_closed_on_sight() -> None:
+    """P13: a deadline that passed before the order was looked at is no end of its wait; one ahead is."""
+    around = world(levels=[level("HKG", on_hand=0)], lanes=[lane("HKG", "HK")])
+    late = await route(around, channel=Channel.SHOPEE, ship_by=NOW - timedelta(hours=1))
+    assert (late.decision, facts(late)["waits_until"]) == ("unfillable", None)
+    ahead = await route(around, channel=Channel.SHOPEE, ship_by=NOW + timedelta(hours=1))
+    assert facts(ahead)["waits_until"] == (NOW + timedelta(hours=1)).isoformat()
+
+
+async def test_units_kept_for_other_channels_are_not_taken() -> None:
+    """P13: a site whose last units are kept for a marketplace is short for everybody else."""
+    kept = level("HKG", on_hand=5, reserved={"shopee": 5})
+    around = world(levels=[kept, level("SIN")], lanes=[lane("HKG", "HK"), lane("SIN", "HK", steps={5000: 2000})])
+    assert plan(await route(around)).parcels[0].warehouse == "SIN"
+    assert plan(await route(around, channel=Channel.SHOPEE)).parcels[0].warehouse == "HKG"
+
+
 async def test_units_worth_more_to_later_orders_are_spared() -> None:
     """domain 2.1: the opportunity cost of a site's units is weighed and recorded, and is no part of the cost."""
     around = world(
