@@ -6,12 +6,12 @@ letter with the reason. Stopping finishes what is in hand.
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
 
 import structlog
 
+from api.hands import BLOCK_MS, Handler, Hands, Place, pause
 from domain.errors import InputError, MalformedPayload, SignalboxError, StoreUnavailable, Transient
 from domain.inventory import StockSnapshot
 from domain.order import OrderProgress
@@ -33,15 +33,11 @@ log = structlog.get_logger(__name__)
 
 CONTROLLER = "controller"
 COUNTS = "stock_feed"
-BLOCK_MS = 500
-"""How long a read waits; also how long a stop may take to be noticed."""
-FINISH_S = 15.0
-"""What is in hand gets this long after a stop before it is asked to pause at its next step."""
-PAUSE_S = 3.0
-"""What was asked to pause gets this long to reach its next step."""
+OCCASIONS_IN_HAND = 256
+"""Tier 3 mostly waits for other systems; a deaf one may keep this many occasions waiting."""
+FOLLOWED_S = 5.0
+"""Tier 3 gets this long after a stop; what it had in hand comes back."""
 HOUSEKEEPING_S = 5.0
-
-Handler = Callable[[Delivery], Awaitable[None]]
 
 
 class Worker:
@@ -50,8 +46,6 @@ class Worker:
     def __init__(self, box: Signalbox) -> None:
         """``box`` is the running system."""
         self._box = box
-        self._in_hand: set[asyncio.Task[None]] = set()
-        self._ids: set[str] = set()
         self.handled = 0
         """Units of intake work finished by this worker."""
 
@@ -64,12 +58,11 @@ class Worker:
         await self.subscribe()
         calm_collector()
         loops = [
-            self._orders(stop),
+            *(self._guarded(hands.group, hands.work(stop)) for hands in self._all_hands()),
             self._guarded("housekeeping", self._housekeeping(stop)),
             self._guarded("parking", self._box.parking.watch(stop)),
-            self._guarded("stock", self._counts(stop)),
+            self._guarded("degraded", self._box.rescoring.watch(stop, lambda: self._box.bus.lag(INTAKE, CONTROLLER))),
             self._box.relay.run(stop),
-            *(self._guarded(f.group, self._follow(f, stop)) for f in self._box.followers),
         ]
         if self._box.outbox is not None:
             loops.append(self._guarded("outbox", self._publish(self._box.outbox, stop)))
@@ -91,13 +84,43 @@ class Worker:
         if self._box.outbox is not None:
             await self._box.outbox.subscribe()
 
-    async def _orders(self, stop: asyncio.Event) -> None:
-        """Carry orders; while the workflow is switched off their work stays on its topic, kept and in order."""
-        if self._box.workflow.enabled:
-            await asyncio.gather(
-                self._guarded("intake", self._intake(stop)), self._guarded("claims", self._claims(stop))
-            )
-            await self._settle()
+    def _all_hands(self) -> list[Hands]:
+        """Hands for stock counts, for tier 3, and for orders unless the workflow is switched off: then their work stays."""
+        enabled = self._box.workflow.enabled
+        orders = [self._orders()] if enabled else []
+        return [*orders, self._counts(), *(self._occasions(follower) for follower in self._box.followers)]
+
+    def _orders(self) -> Hands:
+        async def work(delivery: Delivery) -> None:
+            await self._attempt(INTAKE, CONTROLLER, delivery, self._box.controller.handle, self._give_up)
+
+        hands = self._hands(INTAKE, CONTROLLER, work, limit=self._box.settings.worker_concurrency)
+        hands.may_take = self._box.effects.ready
+        hands.pause = self._box.threads.drain
+        return hands
+
+    def _occasions(self, follower: Follower) -> Hands:
+        """Those of one order in turn, and many orders at once, so that a slow one holds up no other."""
+
+        async def work(delivery: Delivery) -> None:
+            await self._attempt(OCCASIONS, follower.group, delivery, follower.handle, _nothing)
+
+        hands = self._hands(OCCASIONS, follower.group, work, limit=OCCASIONS_IN_HAND, in_turn=True)
+        hands.concerns = follower.concerns
+        hands.finish_s = FOLLOWED_S
+        return hands
+
+    def _counts(self) -> Hands:
+        """The stock counts that feeds push, those of one feed in turn."""
+
+        async def work(delivery: Delivery) -> None:
+            await self._attempt(STOCK, COUNTS, delivery, self._count, _nothing)
+
+        return self._hands(STOCK, COUNTS, work, limit=OCCASIONS_IN_HAND, in_turn=True)
+
+    def _hands(self, topic: str, group: str, work: Handler, *, limit: int, in_turn: bool = False) -> Hands:
+        place, idle_ms = Place(topic=topic, group=group, owner=self._box.owner), self._box.settings.claim_idle_ms
+        return Hands(self._box.bus, place, work, limit=limit, idle_ms=idle_ms, in_turn=in_turn)
 
     async def _leave(self) -> None:
         """Hand the relay to whoever comes next, and take this worker's name out of the groups."""
@@ -116,90 +139,6 @@ class Worker:
             log.exception("worker.loop_failed", loop=name)
             raise
 
-    async def _intake(self, stop: asyncio.Event) -> None:
-        limit = self._box.settings.worker_concurrency
-        while not stop.is_set():
-            free = limit - len(self._in_hand)
-            if free <= 0:
-                await asyncio.wait(self._in_hand, return_when=asyncio.FIRST_COMPLETED)
-                continue
-            for delivery in await self._read(stop, free):
-                self._take(delivery)
-
-    async def _read(self, stop: asyncio.Event, count: int) -> list[Delivery]:
-        try:
-            return await self._box.bus.read(INTAKE, CONTROLLER, self._box.owner, count=count, block_ms=BLOCK_MS)
-        except StoreUnavailable as away:
-            log.warning("worker.store_away", why=str(away))
-            await _pause(stop, 1.0)
-            return []
-
-    async def _claims(self, stop: asyncio.Event) -> None:
-        """Take over what silent workers left, and what failed here a while ago."""
-        idle_ms = self._box.settings.claim_idle_ms
-        while not stop.is_set():
-            try:
-                for delivery in await self._box.bus.claim(
-                    INTAKE, CONTROLLER, self._box.owner, idle_ms=idle_ms, count=self._box.settings.worker_concurrency
-                ):
-                    self._take(delivery)
-            except StoreUnavailable as away:
-                log.warning("worker.store_away", why=str(away))
-            await _pause(stop, idle_ms / 2000)
-
-    def _take(self, delivery: Delivery) -> None:
-        if delivery.delivery_id in self._ids:
-            return  # slow, and still in hand here
-        self._ids.add(delivery.delivery_id)
-        task = asyncio.get_running_loop().create_task(self._work(delivery))
-        self._in_hand.add(task)
-        task.add_done_callback(self._in_hand.discard)
-
-    async def _work(self, delivery: Delivery) -> None:
-        try:
-            await self._attempt(INTAKE, CONTROLLER, delivery, self._box.controller.handle, self._give_up)
-        finally:
-            self._ids.discard(delivery.delivery_id)
-
-    async def _follow(self, follower: Follower, stop: asyncio.Event) -> None:
-        bus, owner = self._box.bus, self._box.owner
-        idle_ms = self._box.settings.claim_idle_ms
-        claimed_at = float("-inf")
-        while not stop.is_set():
-            try:
-                now = asyncio.get_running_loop().time()
-                if now - claimed_at > idle_ms / 2000:
-                    found = await bus.claim(OCCASIONS, follower.group, owner, idle_ms=idle_ms, count=64)
-                    claimed_at = now
-                else:
-                    found = await bus.read(OCCASIONS, follower.group, owner, count=64, block_ms=BLOCK_MS)
-                passing = [d.delivery_id for d in found if not follower.concerns(d)]
-                if passing:
-                    await bus.ack(OCCASIONS, follower.group, passing)
-                occasions = [d for d in found if follower.concerns(d)]
-                await _until_stopped(self._together(follower, occasions), stop, grace_s=FINISH_S)
-            except StoreUnavailable as away:
-                log.warning("worker.store_away", why=str(away))
-                await _pause(stop, 1.0)
-
-    async def _counts(self, stop: asyncio.Event) -> None:
-        """Take the stock counts that feeds push."""
-        bus, owner = self._box.bus, self._box.owner
-        idle_ms = self._box.settings.claim_idle_ms
-        claimed_at = float("-inf")
-        while not stop.is_set():
-            try:
-                found = await bus.read(STOCK, COUNTS, owner, count=256, block_ms=BLOCK_MS)
-                now = asyncio.get_running_loop().time()
-                if now - claimed_at > idle_ms / 2000:
-                    found += await bus.claim(STOCK, COUNTS, owner, idle_ms=idle_ms, count=64)
-                    claimed_at = now
-                for delivery in found:
-                    await self._attempt(STOCK, COUNTS, delivery, self._count, _nothing)
-            except StoreUnavailable as away:
-                log.warning("worker.store_away", why=str(away))
-                await _pause(stop, 1.0)
-
     async def _count(self, delivery: Delivery) -> None:
         try:
             snapshot = StockSnapshot.from_json(delivery.message.body)
@@ -212,19 +151,7 @@ class Worker:
             try:
                 await outbox.step(block_ms=BLOCK_MS)
             except StoreUnavailable:
-                await _pause(stop, 2.0)
-
-    async def _together(self, follower: Follower, occasions: list[Delivery]) -> None:
-        """Occasions of different orders at once, those of one order one after the other."""
-        by_order: dict[str, list[Delivery]] = {}
-        for delivery in occasions:
-            by_order.setdefault(delivery.message.key, []).append(delivery)
-
-        async def in_turn(deliveries: list[Delivery]) -> None:
-            for delivery in deliveries:
-                await self._attempt(OCCASIONS, follower.group, delivery, follower.handle, _nothing)
-
-        await asyncio.gather(*(in_turn(deliveries) for deliveries in by_order.values()))
+                await pause(stop, 2.0)
 
     async def _attempt(
         self,
@@ -308,38 +235,7 @@ class Worker:
                     lag = await bus.lag(topic, group)
                     metrics.queue.labels(topic, group).set(lag.undelivered + lag.pending)
                     metrics.queue_age.labels(topic, group).set(lag.oldest_ms / 1000)
-            await _pause(stop, HOUSEKEEPING_S)
-
-    async def _settle(self) -> None:
-        """Let what is in hand finish; what takes too long pauses at its next step and is delivered again."""
-        if self._in_hand:
-            await asyncio.wait(self._in_hand, timeout=FINISH_S)
-        self._box.threads.drain()
-        if self._in_hand:
-            await asyncio.wait(self._in_hand, timeout=PAUSE_S)
-        await _cancelled(self._in_hand)
-
-
-async def _until_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event, *, grace_s: float) -> None:
-    """Do the work; once ``stop`` is set it has ``grace_s`` left."""
-    task = asyncio.get_running_loop().create_task(work)
-    stopping = asyncio.get_running_loop().create_task(stop.wait())
-    try:
-        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            await asyncio.wait({task}, timeout=grace_s)
-    finally:
-        await _cancelled({task, stopping})
-    if not task.cancelled():
-        task.result()
-
-
-async def _cancelled(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """End tasks; what they had in hand is delivered again."""
-    left = [task for task in tasks if not task.done()]
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
+            await pause(stop, HOUSEKEEPING_S)
 
 
 def calm_collector() -> None:
@@ -354,9 +250,3 @@ def calm_collector() -> None:
 
 async def _nothing(_delivery: Delivery, _reason: str) -> None:
     return None
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()

@@ -96,6 +96,14 @@ class Effects:
         self._backoff_s = backoff_s
         self._wait = wait_random_exponential(multiplier=backoff_s, max=BACKOFF_MAX_S)
 
+    async def ready(self) -> None:
+        """Pass when effects may happen at all.
+
+        Raises:
+            AuditBehind: nothing may happen outside until the audit has caught up.
+        """
+        await self._audit_keeps_up()
+
     async def apply(
         self, holder: Holder, effect: Effect, *, heed_cancel: bool = True, undoing: bool = False
     ) -> Receipt:

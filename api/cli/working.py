@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 
+from api.hands import BLOCK_MS
 from api.serving import working
-from api.worker import BLOCK_MS, CONTROLLER
+from api.worker import CONTROLLER
 from domain.order import OrderProgress
 from graph.bootstrap.system import Signalbox
 from graph.runtime.backlog import Backlog

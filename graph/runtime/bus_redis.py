@@ -18,7 +18,7 @@ from domain.errors import MalformedPayload, NotFound
 from domain.ports import DeadLetter, Delivery, Lag, Message
 from graph.runtime.bus_entries import letter_of, message_of, pairs_of, text_of
 from graph.runtime.bus_messages import DEDUPE_TTL_S, DELIVERY_CAP, Capability, epoch_ms, stream_fields, utc_now
-from graph.runtime.bus_scripts import BURY, CLAIM, COUNT_AFTER, LAG, LEAVE, PUBLISH_ONCE, REPLAY, TRIM
+from graph.runtime.bus_scripts import BURY, CLAIM, COUNT_AFTER, LAG, LEAVE, PUBLISH_ONCE, RENEW, REPLAY, TRIM
 from graph.runtime.connection import Batcher, store_errors
 from graph.runtime.keys import Keyspace
 
@@ -139,17 +139,29 @@ class RedisBus:
             claimed += await self._deliveries(topic, group, shard, entries)
         return claimed
 
+    async def renew(self, topic: str, group: str, consumer: str, delivery_ids: Sequence[str]) -> int:
+        """Keep messages a consumer has in hand from being claimed by others; gives how many it still has.
+
+        Raises:
+            NotFound: an id this bus never gave.
+        """
+        kept = 0
+        for shard, entries in self._by_shard(delivery_ids).items():
+            try:
+                kept += await self._batcher.script(
+                    RENEW, [self._keys.stream(topic, shard)], [group, consumer, *entries]
+                )
+            except ResponseError as error:
+                await self._declare_again(topic, group, shard, error)
+        return kept
+
     async def ack(self, topic: str, group: str, delivery_ids: Sequence[str]) -> None:
         """Confirm that the messages are handled, with one command per shard; an id settled before is left alone.
 
         Raises:
             NotFound: an id this bus never gave; nothing is acknowledged.
         """
-        by_shard: dict[int, list[str]] = {}
-        for delivery_id in delivery_ids:
-            shard, entry = self._locate(delivery_id, "delivery")
-            by_shard.setdefault(shard, []).append(entry)
-        for shard, entries in by_shard.items():
+        for shard, entries in self._by_shard(delivery_ids).items():
             await self._batcher.execute("XACK", self._keys.stream(topic, shard), group, *entries)
 
     async def bury(self, topic: str, group: str, delivery: Delivery, reason: str) -> None:
@@ -293,6 +305,13 @@ class RedisBus:
         if not found or int(found[1]) >= self._keys.shards:
             raise NotFound(f"there is no {what} {given[:60]!r}; ids look like 0:1700000000000-0")
         return int(found[1]), found[2]
+
+    def _by_shard(self, delivery_ids: Sequence[str]) -> dict[int, list[str]]:
+        found: dict[int, list[str]] = {}
+        for delivery_id in delivery_ids:
+            shard, entry = self._locate(delivery_id, "delivery")
+            found.setdefault(shard, []).append(entry)
+        return found
 
     def _log_buried(self, topic: str, group: str, delivery_id: str, reason: str) -> None:
         log.warning("bus.dead_lettered", topic=topic, group=group, delivery_id=delivery_id, reason=reason)

@@ -61,6 +61,22 @@ return {claimed, buried}
 """Takes over idle entries. XPENDING tells the delivery count before the claim, so an entry at the cap is never delivered
 again, and an entry that is gone is seen while it can still be accounted for (XAUTOCLAIM drops it as it reports it)."""
 
+RENEW = Script(
+    """
+local stream = KEYS[1]
+local group, consumer = ARGV[1], ARGV[2]
+local kept = 0
+for at = 3, #ARGV do
+  if redis.call('XPENDING', stream, group, ARGV[at], ARGV[at], 1, consumer)[1] then
+    redis.call('XCLAIM', stream, group, consumer, 0, ARGV[at], 'JUSTID')
+    kept = kept + 1
+  end
+end
+return kept
+"""
+)
+"""Starts the idle time of entries again, if the consumer still has them; claimed by itself they count no delivery."""
+
 BURY = Script(
     _LETTER
     + """

@@ -50,7 +50,7 @@ class Site:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     home = tmp_path_factory.mktemp("crashes")
-    async with opened(fast_settings(home)) as rig, worker_processes(home) as workers:
+    async with opened(fast_settings(home)) as rig, worker_processes() as workers:
         await rig.stock(SCARCE, 0)
         async with working(rig):
             asked = [(await rig.reviewed(for_review())).order_id for _ in range(2)]
@@ -85,6 +85,7 @@ async def _crash(site: Site, point: str, nth: int = 1) -> None:
     site.seen += ids
     reviews = {one: (await rig.record(one)).review_id for one in (approved, rejected)}
     crashing = await site.workers.start(
+        rig.box.settings.home,
         crash_at=f"{point}:{nth}",
         submit=payloads if point == AT_THE_DOOR else [],
         decide=[reviews[approved]] if point == AT_THE_DESK else [],

@@ -54,7 +54,9 @@ TAKEN_BACK = [
 FOLLOWED = {Kind.SEND_MESSAGE, Kind.POST_LOYALTY, Kind.REVERSE_LOYALTY, Kind.TAG_ORDER}
 BLOCKING = {"fraud_detection", "compliance", "inventory_reservation", "order_routing", "tax", "shipping_method"}
 FOLLOWING = {"customer_notification", "loyalty", "analytics_tagging"}
-ORDINARY, ONE_LEFT, SHORT, EDITED, HELD_BACK = "SB-00023", "SB-00006", "SB-00047", "SB-00051", "SB-00062"
+ORDINARY, ONE_LEFT, SHORT, EDITED, HELD_BACK, GONE = (
+    "SB-00023", "SB-00006", "SB-00047", "SB-00051", "SB-00062", "SB-00080"
+)  # fmt: skip
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -459,7 +461,8 @@ async def test_cancelled_in_review(rig: Rig) -> None:
 
 async def test_cancelled_while_parked(rig: Rig) -> None:
     """reliability/O04: nothing was held, so nothing is freed; the channel is told."""
-    record = await rig.run(native_order(lines=[line(quantity=9_999)]), at=At.BACKORDERED)
+    await rig.stock(GONE, 0)
+    record = await rig.run(native_order(lines=[line(GONE)]), at=At.BACKORDERED)
     await rig.cancel(record.order_id)
     await rig.settled(record.order_id, at={At.CANCELLED})
     assert await undone(rig, record.order_id) == [Kind.CANCEL_CHANNEL, Kind.CANCEL_OMS]

@@ -13,8 +13,10 @@ from domain.effect import Effect, EffectKind, EffectState, Receipt
 from domain.errors import AlreadyDecided, Conflict, Forbidden, LeaseBusy, NotFound, StaleFence, StoreUnavailable
 from domain.event import Event, decision_event
 from domain.ids import EffectKey, EventId, TenantId
+from domain.ports import Message
 from domain.review import Review, ReviewAction, ReviewAnswer, ReviewState
 from graph.runtime.atomics import UNFENCED
+from graph.runtime.bus_redis import RedisBus
 from graph.runtime.clock import SystemClock
 from graph.runtime.connection import Batcher, connect
 from graph.runtime.intake import TOPIC as INTAKE
@@ -565,3 +567,28 @@ async def test_a_withdrawn_question_cannot_be_answered_nor_an_answered_one_withd
     assert not await store.reviews.void(other, event(), thread=THREAD)
     assert await _queued(store) == 1
     await _close(store)
+
+
+# --- work in hand --------------------------------------------------------------------------------------------------
+
+
+async def test_work_in_hand_is_kept_from_others_and_counts_no_delivery(any_redis_server: str) -> None:
+    """reliability/B06: renewed as often as it takes, it is nobody else's; what was taken over cannot be renewed back."""
+    client = connect(any_redis_server)
+    await client.flushall()
+    batcher = Batcher(client)
+    bus = RedisBus(client, batcher, Keyspace())
+    await bus.subscribe(INTAKE, "controller")
+    await bus.publish(INTAKE, Message(key="k", headers={"work": "order"}, body=""))
+    (mine,) = await bus.read(INTAKE, "controller", "here")
+    for _ in range(10):
+        assert await bus.renew(INTAKE, "controller", "here", [mine.delivery_id]) == 1
+    assert await bus.claim(INTAKE, "controller", "elsewhere", idle_ms=60_000) == []
+    (theirs,) = await bus.claim(INTAKE, "controller", "elsewhere", idle_ms=0)
+    assert theirs.attempt == 2
+    assert await bus.renew(INTAKE, "controller", "here", [mine.delivery_id]) == 0
+    assert await bus.renew(INTAKE, "controller", "elsewhere", [mine.delivery_id]) == 1
+    await bus.ack(INTAKE, "controller", [theirs.delivery_id])
+    assert await bus.renew(INTAKE, "controller", "elsewhere", [mine.delivery_id]) == 0
+    await batcher.aclose()
+    await client.aclose()

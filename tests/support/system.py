@@ -152,7 +152,10 @@ class Rig:
             return record if record.progress in places else None
 
         names = " or ".join(sorted(places))
-        return await wait_until(look, f"{order_id} is {names}", within_s=within_s)
+        try:
+            return await wait_until(look, f"{order_id} is {names}", within_s=within_s)
+        except AssertionError as late:
+            raise AssertionError(f"{late}; it is {await self.record(order_id)}") from None
 
     async def run(self, payload: dict[str, Any], *, at: OrderProgress) -> OrderRecord:
         """Deliver an order and wait until it rests where it should."""
@@ -252,6 +255,7 @@ class Rig:
 async def opened(settings: Settings, *, staff: Staff | None = None) -> AsyncIterator[Rig]:
     """A system without any worker."""
     async with open_signalbox(settings, staff=staff) as box:
+        await Worker(box).subscribe()
         yield Rig(box=box, desk=Desk(box))
 
 

@@ -38,13 +38,12 @@ class Workers:
     """The parent process, seen from a test."""
 
     process: asyncio.subprocess.Process
-    home: Path
 
-    async def start(self, *, crash_at: str = "", **wish: Any) -> "WorkerProcess":
-        """Fork a worker on the home. ``submit`` are payloads, ``decide`` review ids it sees to before it works."""
+    async def start(self, home: Path, *, crash_at: str = "", **wish: Any) -> "WorkerProcess":
+        """Fork a worker on a home. ``submit`` are payloads, ``decide`` review ids it sees to before it works."""
         env = {"CRASH_AT": crash_at, **wish.pop("env", {})}
-        answer = await self._ask({"do": "start", "home": str(self.home), "env": env, **wish})
-        return WorkerProcess(workers=self, pid=int(answer["pid"]))
+        answer = await self._ask({"do": "start", "home": str(home), "env": env, **wish})
+        return WorkerProcess(workers=self, home=home, pid=int(answer["pid"]))
 
     async def _ask(self, wish: dict[str, Any]) -> dict[str, Any]:
         assert self.process.stdin is not None
@@ -60,6 +59,7 @@ class WorkerProcess:
     """One forked worker."""
 
     workers: Workers
+    home: Path
     pid: int
 
     async def code(self) -> int | None:
@@ -91,18 +91,18 @@ class WorkerProcess:
 
     def log(self) -> str:
         """What it logged."""
-        path = _log_of(self.workers.home, self.pid)
+        path = _log_of(self.home, self.pid)
         return path.read_text() if path.exists() else ""
 
 
 @asynccontextmanager
-async def worker_processes(home: Path) -> AsyncIterator[Workers]:
-    """The parent of workers on a home; at the end of the block it and all of them are gone."""
+async def worker_processes() -> AsyncIterator[Workers]:
+    """The parent of worker processes; at the end of the block it and all of them are gone."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", __name__, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
     )
     try:
-        yield Workers(process=process, home=home)
+        yield Workers(process=process)
     finally:
         assert process.stdin is not None
         process.stdin.close()
