@@ -7,11 +7,16 @@ os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # read when langgraph is import
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import settings
 from redis.asyncio import Redis
 
 from graph.runtime.connection import Batcher, connect
 from graph.runtime.keys import Keyspace
 from tests.support.servers import KINDS, MISSING, Servers
+
+# A busy machine is not a slow function; CI repeats the same examples so that a red run is a change, not a dice roll.
+settings.register_profile("signalbox", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("signalbox")
 
 
 @pytest.fixture(scope="session")
