@@ -22,7 +22,7 @@ help: ## List the targets
 
 .venv/.bench: .venv/.dev
 	@$(BIN)/python -m venv .venv/bench
-	@.venv/bench/bin/pip install -q --disable-pip-version-check -r requirements-dev.lock "langgraph-checkpoint-plainredis" "langgraph-checkpoint-aws[valkey]" "langgraph-checkpoint-sqlite"
+	@.venv/bench/bin/pip install -q --disable-pip-version-check -r requirements-dev.lock "langgraph-checkpoint-plainredis" "langgraph-checkpoint-aws[valkey]" "langgraph-checkpoint-sqlite" "ortools>=9.15"
 	@touch $@
 
 install: .venv/.runtime ## Install the product into .venv
@@ -59,6 +59,9 @@ chaos: .venv/.dev ## Long failure tests: every crash point, killed servers, roll
 bench: .venv/.bench ## Throughput and latency, as ratios against peers in the same run
 	@.venv/bench/bin/python -m evals.bench.checkpointers
 	@$(BIN)/signalbox bench pipeline
+	@.venv/bench/bin/python -m evals.bench.routing
+	@.venv/bench/bin/python -m evals.facility_location
+	@.venv/bench/bin/python -m evals.bench.fraud
 
 lock: ## Compile the hashed locks anew (needs uv)
 	uv pip compile pyproject.toml --group build --universal --generate-hashes --no-header --no-annotate -q -o requirements.lock

@@ -64,6 +64,8 @@ class BookLabel(Document):
     collect: Money | None = None
     """Cash on delivery."""
     dangerous: tuple[DangerousGoods, ...] = ()
+    duty_paid: bool = False
+    """The sender pays duty and import tax."""
 
 
 class VoidLabel(Document):
