@@ -38,6 +38,7 @@ from domain.ports import (
     CustomerPort,
     DemandPort,
     FeedPort,
+    RatePort,
     RiskBookPort,
     SegmentPort,
     WarehousePort,
@@ -64,6 +65,9 @@ class AgentPorts:
     demand: DemandPort | None = None
     """None where nobody measures how fast SKUs sell."""
 
+    rates: RatePort | None = None
+    """Where exchange rates come from when not from the ERP."""
+
     @cached_property
     def network(self) -> Network:
         """Sites and lanes, read once a minute for all agents."""
@@ -72,7 +76,7 @@ class AgentPorts:
     @cached_property
     def exchange(self) -> Exchange:
         """Exchange rates, read once in ten minutes for all agents."""
-        return Exchange(self.erp)
+        return Exchange(self.rates or self.erp)
 
 
 @dataclass(frozen=True, kw_only=True)

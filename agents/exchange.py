@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from domain.fx import Rate, RateTable
 from domain.money import Money
-from domain.ports import CataloguePort
+from domain.ports import RatePort
 
 FRESH_FOR = timedelta(minutes=10)
 
@@ -14,9 +14,9 @@ FRESH_FOR = timedelta(minutes=10)
 class Exchange:
     """Rates per US dollar behind a short-lived cache; time is an argument."""
 
-    def __init__(self, erp: CataloguePort, *, fresh_for: timedelta = FRESH_FOR) -> None:
+    def __init__(self, source: RatePort, *, fresh_for: timedelta = FRESH_FOR) -> None:
         """``fresh_for`` zero reads anew every time."""
-        self._erp = erp
+        self._source = source
         self._fresh_for = fresh_for
         self._rates: dict[str, tuple[datetime, tuple[Rate, ...]]] = {}
         self._table = RateTable(())
@@ -33,7 +33,7 @@ class Exchange:
             if currency not in self._rates or abs(now - self._rates[currency][0]) >= self._fresh_for
         )
         if missing:
-            read = await self._erp.rates(missing)
+            read = await self._source.rates(missing)
             for currency in missing:
                 self._rates[currency] = (now, tuple(rate for rate in read if rate.quote == currency))
             self._table = RateTable(rate for _, rates in self._rates.values() for rate in rates)

@@ -107,6 +107,17 @@ class CustomerPort(EffectPort, Protocol):
         """What is known of the customer; an unknown id gives an empty history."""
 
 
+class RatePort(Protocol):
+    """Where dated exchange rates come from: the ERP, or published tables."""
+
+    async def rates(self, currencies: Sequence[str]) -> Sequence[Rate]:
+        """Rates per US dollar of the last 30 days for the currencies that have any.
+
+        Raises:
+            Transient: they cannot be read now.
+        """
+
+
 class CataloguePort(Protocol):
     """Product master and prices, from the ERP."""
 

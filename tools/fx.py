@@ -2,30 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from domain.errors import MissingRate, Transient
 from domain.fx import Rate, RateTable, UsdEquivalent
 from domain.money import Money
+from domain.ports import RatePort
 
 KEEP = timedelta(hours=1)
-
-
-class RateSource(Protocol):
-    """Where dated rates come from: the ERP (its stand-in has fixture rates), or published files."""
-
-    async def rates(self, currencies: Sequence[str]) -> Sequence[Rate]:
-        """Rates per US dollar of the last 30 days for the currencies that have any.
-
-        Raises:
-            Transient: they cannot be read now.
-        """
 
 
 class FirstSource:
     """Several sources in order: each currency is the first one's that has it. No source is mixed with another."""
 
-    def __init__(self, *sources: RateSource) -> None:
+    def __init__(self, *sources: RatePort) -> None:
         """The source most relied on comes first."""
         self._sources = sources
 
@@ -48,7 +37,7 @@ class FirstSource:
 class Rates:
     """Answers what an amount is worth in US dollars on a day."""
 
-    def __init__(self, source: RateSource, now: Callable[[], datetime]) -> None:
+    def __init__(self, source: RatePort, now: Callable[[], datetime]) -> None:
         """Rates are read per currency when first asked for, and again after an hour."""
         self._source = source
         self._now = now

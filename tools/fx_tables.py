@@ -210,3 +210,17 @@ class FedTable(PublishedTable):
     def value(self, row: dict[str, str], currency: str) -> Decimal | None:
         """Units of the currency per US dollar, as printed."""
         return _number(row.get("Exchange rate")) if currency == self._currency else None
+
+
+def published_tables(folder: Path, now: Callable[[], datetime]) -> tuple[PublishedTable, ...]:
+    """The rate files of a folder: the last by name of ``ecb*.csv`` or ``eurofxref*.csv``, and of ``fed*twd*.csv``.
+
+    Raises:
+        ConfigError: the folder holds neither, or a file is not the table its name says.
+    """
+    euro = sorted([*folder.glob("ecb*.csv"), *folder.glob("eurofxref*.csv")], key=lambda path: path.name)
+    taiwan = sorted(folder.glob("fed*twd*.csv"), key=lambda path: path.name)
+    if not euro and not taiwan:
+        raise ConfigError(f"{folder} holds no ecb*.csv, eurofxref*.csv or fed*twd*.csv; name the folder of rate files")
+    found: list[PublishedTable] = [EcbTable(euro[-1], now)] if euro else []
+    return (*found, *([FedTable(taiwan[-1], now)] if taiwan else []))

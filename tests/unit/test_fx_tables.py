@@ -15,7 +15,7 @@ from domain.money import Money
 from tests.support.payloads import data_root
 from tools.fx import FirstSource, Rates
 from tools.fx_calendars import ECB, FED_TAIWAN
-from tools.fx_tables import EcbTable, FedTable
+from tools.fx_tables import EcbTable, FedTable, published_tables
 
 SHARED = (data_root() or Path("absent")) / "fx"
 ECB_FILE = SHARED / "ecb_eurofxref_2023-01_2026-04.csv"
@@ -115,7 +115,7 @@ async def test_blank_rows_are_days_without_a_rate() -> None:
 async def test_two_files_serve_every_currency_but_dong() -> None:
     """F49: TWD comes from one file, the rest from the other, VND from neither: stop and ask."""
     now = at("2026-04-30T20:00")
-    rates = Rates(FirstSource(EcbTable(ECB_FILE, now), FedTable(FED_FILE, now)), now)
+    rates = Rates(FirstSource(*published_tables(SHARED, now)), now)
     for currency in ("HKD", "SGD", "TWD", "AUD", "MYR", "JPY", "THB", "PHP", "IDR", "CNY", "NZD"):
         assert (await rates.usd_equivalent(Money.parse(100, currency))).amount > 0
     with pytest.raises(MissingRate, match="VND"):
@@ -175,3 +175,14 @@ def test_a_typhoon_day_can_be_added() -> None:
     )  # fmt: skip
     assert struck.observed(day) == day - timedelta(days=1)
     assert struck.fresh_until(day).astimezone(UTC) > datetime(2026, 4, 15, tzinfo=UTC)
+
+
+def test_a_folder_of_rate_files_is_read_by_name(small: Path, tmp_path: Path) -> None:
+    """F49: the newest name of each publisher counts; a folder without any is an operator's to mend."""
+    (tmp_path / "eurofxref-hist.csv").write_text("Date,USD\n", encoding="utf-8")
+    (table,) = published_tables(tmp_path, at("2026-04-30T12:00"))
+    assert isinstance(table, EcbTable)
+    (tmp_path / "fed_h10_twd.csv").write_text("Date,Country,Exchange rate\n", encoding="utf-8")
+    assert [type(found) for found in published_tables(tmp_path, at("2026-04-30T12:00"))] == [EcbTable, FedTable]
+    with pytest.raises(ConfigError, match="holds no"):
+        published_tables(tmp_path / "empty", at("2026-04-30T12:00"))
