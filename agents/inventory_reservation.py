@@ -3,7 +3,6 @@
 It reads levels and proposes; the hold itself is taken, atomically, by the effect. A lost race comes back as a hint.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -71,7 +70,8 @@ class InventoryReservation:
             return report.nothing_to_ship(self.policy)
         need = needed(lines)
         skus = sorted(need)
-        sites, levels = await asyncio.gather(self._network.warehouses(case.now), self._wms.stock(skus))
+        sites = await self._network.warehouses(case.now)
+        levels = await self._wms.stock(skus)
         if unknown := sorted(set(skus) - {level.sku for level in levels}):
             return report.unknown_skus(self.policy, unknown)
         shelf = self._shelf(case, lines, sites, levels)
@@ -124,7 +124,7 @@ class InventoryReservation:
         believed = {(p.level.warehouse, p.level.sku): p.believed for p in shelf.promises}
         if allocate(shelf.lines, _less_lost(case, believed), shelf.preference).short is None:
             return report.feed_behind(self.policy, case, shelf.promises, short)
-        unprotected = {(p.level.warehouse, p.level.sku): max(0, p.free) for p in shelf.promises}
+        unprotected = {(p.level.warehouse, p.level.sku): p.free for p in shelf.promises}
         protected = allocate(shelf.lines, _less_lost(case, unprotected), shelf.preference).short is None
         return report.backorder(self.policy, case, shelf.promises, short, protected=protected)
 

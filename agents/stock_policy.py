@@ -5,7 +5,7 @@ sold since the count when the count is behind.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,7 @@ POLICY_FILE = Path(__file__).with_name("stock_policy.yaml")
 _UNPAID = frozenset({PaymentState.PENDING, PaymentState.VOIDED})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class Promise:
     """What one count allows."""
 
@@ -37,20 +37,17 @@ class Promise:
     buffer: int
     """Units that may have been sold since the count."""
 
-    @property
-    def believed(self) -> int:
-        """Units that could be promised if the count were of this moment."""
-        return max(0, self.free - self.floor)
+    free: int = field(init=False)
+    """Units nobody holds and nothing but other channels' floors and the count's age keep back."""
+    believed: int = field(init=False)
+    """Units that could be promised if the count were of this moment."""
+    units: int = field(init=False)
+    """Units that may be promised to this order now."""
 
-    @property
-    def free(self) -> int:
-        """Units nobody holds and nothing but other channels' floors and the count's age keep back."""
-        return self.level.on_hand - self.level.held - self.level.quarantine - self.safety
-
-    @property
-    def units(self) -> int:
-        """Units that may be promised to this order now."""
-        return 0 if self.state is FeedState.OPEN else max(0, self.believed - self.buffer)
+    def __post_init__(self) -> None:
+        self.free = max(0, self.level.on_hand - self.level.held - self.level.quarantine - self.safety)
+        self.believed = max(0, self.free - self.floor)
+        self.units = 0 if self.state is FeedState.OPEN else max(0, self.believed - self.buffer)
 
     @property
     def behind(self) -> bool:
@@ -105,8 +102,10 @@ class StockPolicy:
         degraded: bool = False,
     ) -> Promise:
         """What a count allows an order of a channel, given what is known of its warehouse's feed."""
-        state = _worse(self.state(level, now), feed)
         age = now - level.as_of
+        state = self.state(level, now)
+        if feed is not FeedState.NORMAL:
+            state = _worse(state, feed)
         buffer = 0
         if state in {FeedState.BUFFERED, FeedState.HALF_OPEN}:
             rate = self.unmeasured_per_hour if demand is None else demand.per_hour
@@ -139,6 +138,8 @@ class StockPolicy:
 
     def floor(self, level: StockLevel, channel: str, demand: Demand | None) -> int:
         """Units of a place that an order of ``channel`` leaves for other channels."""
+        if demand is None and not level.reserved:
+            return 0
         kept = {name: max(0, units) for name, units in level.reserved.items()}
         if demand is not None:
             sku_class = "fast" if demand.per_hour >= self.fast_per_hour else "slow"

@@ -163,7 +163,7 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
     bus = RedisBus(redis, batcher, keys)
     engine, audit = await _audit(settings, stack)
     plain, sandbox = await _systems(settings, stack)
-    feed = StockFeed(batcher, keys, FEED_LIMITS)
+    feed = StockFeed(batcher, keys, FEED_LIMITS, clock=clock)
     systems = replace(plain, wms=WatchedWarehouse(plain.wms, feed, clock))
     watching = Leadership(batcher, keys, "parking", owner, lease_ms=settings.lease_ms)
     parking = Parking(store, systems.wms, feed, lead=watching)

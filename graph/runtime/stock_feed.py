@@ -1,7 +1,7 @@
 """Stock feeds: the newest count of each place by the feed's own event time, and a breaker per warehouse.
 
-Arrival time never makes a count fresh. What is known lives in the store and is shared by every process; reading the
-breakers costs a process one command a second.
+Arrival time never makes a count fresh, and neither does a wrong clock of ours: ages are measured by the store's time.
+What is known lives in the store and is shared by every process; reading it costs a process two commands a second.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import structlog
 
 from domain.ids import EffectKey, Sku, WarehouseId
 from domain.inventory import FeedState, HoldLine, StockLevel, StockSnapshot
+from graph.runtime.clock import Clock
 from graph.runtime.connection import Batcher
 from graph.runtime.journal import millis, pairs, text
 from graph.runtime.keys import Keyspace
@@ -25,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 TOPIC = "stock"
 """Where feeds push snapshots to, one JSON ``StockSnapshot`` a message."""
+TOLERANCE = timedelta(seconds=1)
+"""Clocks this close together are the same."""
 STATES_FOR_S = 1.0
 """A process looks at the breakers again after this long."""
 SALES_TTL_S = 3600
@@ -89,8 +92,13 @@ class Feed:
 class StockFeed:
     """Takes counts and samples, and says what each warehouse's feed allows (``domain.ports.FeedPort``)."""
 
-    def __init__(self, batcher: Batcher, keys: Keyspace, limits: FeedLimits) -> None:
-        """Batcher and keys are shared with the rest of the runtime."""
+    def __init__(self, batcher: Batcher, keys: Keyspace, limits: FeedLimits, *, clock: Clock | None = None) -> None:
+        """Batcher and keys are shared with the rest of the runtime.
+
+        ``clock`` is the one callers tell the time by, to be compared with the store's; without it theirs is trusted.
+        """
+        self._clock = clock
+        self._ahead = timedelta()
         self._redis = batcher
         self._keys = keys
         self.limits = limits
@@ -99,7 +107,12 @@ class StockFeed:
 
     def states(self, now: datetime) -> Mapping[WarehouseId, FeedState]:
         """What was last read of the breakers; warehouses without an entry are normal."""
-        return {warehouse: feed.state_at(now, self.limits) for warehouse, feed in self._feeds.items()}
+        there = now - self._ahead
+        return {warehouse: feed.state_at(there, self.limits) for warehouse, feed in self._feeds.items()}
+
+    def ours(self, level: StockLevel) -> StockLevel:
+        """A level with its event time as our clock would have shown it, so that its age is right even if ours is not."""
+        return level.model_copy(update={"as_of": level.as_of + self._ahead}) if self._ahead else level
 
     @property
     def feeds(self) -> Mapping[WarehouseId, Feed]:
@@ -117,6 +130,11 @@ class StockFeed:
             self._read_at = now_s
             raw = pairs(await self._redis.execute("HGETALL", self._keys.feeds()))
             self._feeds = {WarehouseId(name): _feed(value) for name, value in raw.items()}
+            if self._clock is not None:
+                seconds, micros = await self._redis.execute("TIME")
+                there = datetime.fromtimestamp(int(seconds), tz=UTC) + timedelta(microseconds=int(micros))
+                ahead = self._clock.now() - there
+                self._ahead = ahead if abs(ahead) > TOLERANCE else timedelta()
 
     async def take(self, snapshot: StockSnapshot, *, now: datetime) -> Taken:
         """Take a pushed count: newest event time wins, whatever the order of arrival.
@@ -131,7 +149,7 @@ class StockFeed:
             millis(snapshot.as_of),
             str(snapshot.sequence),
             snapshot.to_json(),
-            millis(now),
+            millis(now - self._ahead),
             *self.limits.args,
         ]
         taken, before, after = await self._redis.script(TAKE, keys, args)
@@ -147,6 +165,7 @@ class StockFeed:
         Raises:
             StoreUnavailable: a breaker could not be written.
         """
+        now -= self._ahead
         newest: dict[WarehouseId, StockLevel] = {}
         for level in levels:
             known = newest.get(level.warehouse)
@@ -175,7 +194,7 @@ class StockFeed:
         found = await self._redis.script(LEVELS, keys, [str(len(warehouses)), *skus])
         levels: list[StockLevel] = []
         for raw, sold in zip(found[::2], found[1::2], strict=True):
-            level = StockSnapshot.from_json(raw)
+            level = self.ours(StockSnapshot.from_json(raw))
             levels.append(level.model_copy(update={"held": level.held + int(sold)}) if int(sold) else level)
         return levels
 

@@ -64,7 +64,7 @@ class WatchedWarehouse:
         if not pushing:
             levels = await self._inner.stock(skus)
             await self._feed.sampled(levels, now=self._clock.now())
-            return levels
+            return [self._feed.ours(level) for level in levels]
         pushed = await self._feed.levels(skus, pushing)
         counted = {(level.warehouse, level.sku) for level in pushed}
         if self._sites <= set(pushing) and {sku for _, sku in counted} >= set(skus):
@@ -73,7 +73,7 @@ class WatchedWarehouse:
             level for level in await self._inner.stock(skus) if (level.warehouse, level.sku) not in counted
         ]  # fmt: skip
         await self._feed.sampled(asked, now=self._clock.now())
-        return [*pushed, *asked]
+        return [*pushed, *(self._feed.ours(level) for level in asked)]
 
     def _pushing(self) -> list[WarehouseId]:
         return sorted(warehouse for warehouse, feed in self._feed.feeds.items() if feed.pushed)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from domain.effect import Effect, EffectKind, Receipt
@@ -22,8 +23,10 @@ from graph.runtime.connection import Batcher
 from graph.runtime.keys import Keyspace
 from graph.runtime.ledger import EffectLedger
 from graph.runtime.orders import thread_of
-from tests.support.outside import START, TENANT, SettableClock, confirm, hold, line, release
+from tests.support.outside import START, TENANT, TOKEN, SettableClock, confirm, hold, line, release, served
+from tools.connectors.directory import Systems
 from tools.sandbox import Fault, FaultMode, Sandbox
+from tools.sandbox.http import create_app
 
 SKU, OTHER, NEW = Sku("SB-00001"), Sku("SB-00002"), Sku("NEW-1")
 AT_HKG, AT_SIN, AT_TPE = WarehouseId("HKG"), WarehouseId("SIN"), WarehouseId("TPE")
@@ -260,3 +263,21 @@ async def test_arrivals_and_feed_delays_can_be_played(tmp_path: Path) -> None:
         (fresh,) = await sandbox.wms.stock([NEW])
         assert (fresh.warehouse, fresh.as_of, fresh.on_hand) == (AT_HKG, clock(), 2)
         assert await balanced(sandbox)
+
+
+async def test_arrivals_and_feed_delays_over_http(tmp_path: Path) -> None:
+    """P13, T04: the same levers on a served sandbox, seen through the real connector."""
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    async with shelves(tmp_path) as sandbox, served(create_app(sandbox, TOKEN)) as url:
+        systems = Systems.over_http(url, TOKEN, timeout_s=10)
+        async with httpx2.AsyncClient(base_url=url, trust_env=False, headers=bearer) as client:
+            arrival: dict[str, Plain] = {"warehouse": "HKG", "sku": SKU, "quantity": 5}
+            assert (await client.post("/_arrivals", json=arrival)).status_code == 204
+            assert (await client.post("/_arrivals", json=arrival | {"quantity": 0})).status_code == 422
+            late = {"warehouse": "HKG", "seconds": 121}
+            assert (await client.put("/_feed_delays", json=late)).status_code == 204
+        levels = {level.warehouse: level for level in await systems.wms.stock([SKU])}
+        assert levels[AT_HKG].on_hand == UNITS + 5
+        assert START - levels[AT_HKG].as_of == timedelta(seconds=121)
+        assert levels[AT_SIN].as_of == START
+        await systems.aclose()

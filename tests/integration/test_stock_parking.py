@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from api.desk import Desk
 from api.worker import Worker
 from domain.effect import EffectKind
 from domain.ids import Sku, WarehouseId
 from domain.inventory import FeedState, StockSnapshot
 from domain.order import OrderProgress
 from domain.ports import Message
+from graph.bootstrap.system import open_signalbox
+from graph.runtime.clock import SystemClock
 from graph.runtime.orders import thread_of
 from graph.runtime.stock_feed import TOPIC as STOCK
 from graph.runtime.stock_parked import Parked
@@ -240,3 +243,47 @@ async def test_a_worker_may_stop_at_any_time(tmp_path: Path) -> None:
         running_ = asyncio.get_running_loop().create_task(worker.run(stop))
         stop.set()
         await asyncio.wait_for(running_, 10)
+
+
+class WrongClock(SystemClock):
+    """The machine's clock, minutes off."""
+
+    def __init__(self, minutes: float) -> None:
+        self._off = timedelta(minutes=minutes)
+
+    def now(self) -> datetime:
+        return super().now() + self._off
+
+
+@pytest.mark.parametrize("minutes", [10, -10])
+async def test_a_workers_wrong_clock_makes_no_count_stale(tmp_path: Path, minutes: float) -> None:
+    """K01: ages are measured by the store's time: ten minutes off, a fresh count is fresh and a stale one is stale."""
+    async with open_signalbox(fast_settings(tmp_path), clock=WrongClock(minutes)) as box:
+        rig = Rig(box=box, desk=Desk(box))
+        await rig.stock(SKU, 2)
+        async with working(rig):
+            placed = (datetime.now(UTC) - timedelta(minutes=30)).isoformat()
+            await rig.run(native_order(placed_at=placed), at=FULFILLED)
+            await delayed(rig, 121)
+            record = await rig.run(native_order(placed_at=placed), at=BACKORDERED)
+            decision = (await rig.box.store.journal.latest(record.thread))["inventory_reservation"]
+            assert decision.flags == ("feed_stale",)
+            await delayed(rig, 0)
+            await rig.settled(record.order_id, at={FULFILLED})
+
+
+async def test_a_customer_amends_a_waiting_order(rig: Rig) -> None:
+    """P14: with less in it, what is there suffices and it goes at once; its old wish is forgotten."""
+    await rig.stock(SKU, 3)
+    wanted = native_order(lines=[line(quantity=5)])
+    record = await rig.run(wanted, at=BACKORDERED)
+    smaller = wanted | {"lines": [line(quantity=3)], "updated_at": datetime.now(UTC).isoformat()}
+    await rig.submit(smaller)
+    await rig.settled(record.order_id, at={FULFILLED})
+    assert await rig.available(SKU) == 0
+
+    async def gone() -> bool:
+        await rig.box.parking.sweep(datetime.now(UTC) + timedelta(hours=2))
+        return not await rig.box.parking.index.skus()
+
+    await wait_until(gone, "nobody waits for it any more")
