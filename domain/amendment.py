@@ -134,6 +134,24 @@ def permission(
     return Permission(allowed=True, code="ALLOWED", text=text, rule_id=rule.rule_id, until=until)
 
 
+def changes(before: Order, after: Order) -> tuple[Change, ...]:
+    """What a newer version asks to be changed, in the order of ``Change``; prices and states are not the customer's."""
+    units = {line.line_id: line.quantity_open for line in before.lines}
+    wanted = {line.line_id: line.quantity_open for line in after.lines}
+    skus = {line.line_id: line.sku for line in before.lines}
+    other = {line.line_id for line in after.lines if skus.get(line.line_id, line.sku) != line.sku}
+    contact = {"name", "company", "phone"}
+    found = {
+        Change.CONTACT: before.customer != after.customer
+        or before.ship_to.model_dump(include=contact) != after.ship_to.model_dump(include=contact),
+        Change.ADDRESS: before.ship_to.model_dump(exclude=contact) != after.ship_to.model_dump(exclude=contact),
+        Change.FEWER_UNITS: bool(other) or any(wanted.get(line_id, 0) < count for line_id, count in units.items()),
+        Change.MORE_UNITS: bool(other) or any(units.get(line_id, 0) < count for line_id, count in wanted.items()),
+        Change.SHIPPING_OPTION: before.shipping_option != after.shipping_option,
+    }
+    return tuple(change for change, made in found.items() if made)
+
+
 def _end(order: Order, rule: AmendmentRule) -> datetime | None:
     ends = [order.placed_at + rule.window] if rule.window is not None else []
     if order.ship_by is not None and rule.ship_by_margin:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import agents, audit, bench, demo, dlq, orders, reconcile, reviews, serve, topology, why
+from api.cli import agents, audit, bench, degraded, demo, dlq, orders, reconcile, reviews, serve, topology, why
 from api.cli.invocation import Invocation
 from domain.errors import SignalboxError
 
@@ -47,6 +47,7 @@ app.command("why")(why.why)
 app.add_typer(topology.app, name="topology")
 app.add_typer(agents.app, name="agents")
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(degraded.app, name="degraded")
 app.command("reconcile")(reconcile.reconcile)
 app.add_typer(audit.app, name="audit")
 app.command("keys")(serve.keys)

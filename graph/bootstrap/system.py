@@ -25,6 +25,7 @@ from graph.order.controller import OrderController
 from graph.order.followers import Follower
 from graph.order.nodes import OrderNodes
 from graph.order.parking import Parking
+from graph.order.rescoring import Rescoring
 from graph.order.reviewing import Reviewing
 from graph.order.run import OrderRun
 from graph.order.state import OrderGraphState
@@ -38,10 +39,13 @@ from graph.runtime.bus_redis import RedisBus
 from graph.runtime.clock import Clock, SystemClock
 from graph.runtime.connection import Batcher, connect
 from graph.runtime.database import open_database, upgrade
+from graph.runtime.degraded import DegradedSwitch
+from graph.runtime.degraded_orders import DegradedOrders
 from graph.runtime.keys import Keyspace
 from graph.runtime.leases import Leadership
 from graph.runtime.outbox import Outbox
 from graph.runtime.relay import GROUP, AuditRelay
+from graph.runtime.risk_book import RiskBook
 from graph.runtime.server import EmbeddedServer
 from graph.runtime.stock_feed import FeedLimits, StockFeed
 from graph.runtime.stock_watch import WatchedWarehouse
@@ -116,6 +120,10 @@ class Signalbox:
     """What is known of the warehouses' stock feeds."""
     parking: Parking
     """Watches over the orders that wait for stock."""
+    switch: DegradedSwitch
+    """Peak mode: on, off, or as the signs say."""
+    rescoring: Rescoring
+    """Watches over peak mode and looks again at what was decided in it."""
     followers: tuple[Follower, ...]
     agents: dict[str, Agent]
 
@@ -177,9 +185,14 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         erp=systems.erp,
         activity=store.activity,
         feed=feed,
+        risk_book=RiskBook(batcher, keys),
     )
     agents = staff(workflow, ports)
-    threads = _threads(_carried(workflow, settings), store, effects, parking, lambda carried: staff(carried, ports))
+    switch = DegradedSwitch(store, owner=owner)
+    peak = Leadership(batcher, keys, "degraded", owner, lease_ms=settings.lease_ms)
+    threads = _threads(
+        _carried(workflow, settings), store, effects, parking, lambda carried: staff(carried, ports), switch=switch
+    )
     controller = OrderController(
         store, threads, effects, Arrivals(store.intake, systems.channels), rates, remembered=Memory(audit).ended
     )
@@ -207,6 +220,8 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         controller=controller,
         feed=feed,
         parking=parking,
+        switch=switch,
+        rescoring=Rescoring(store, switch, workflow, agents, effects, lead=peak),
         followers=(Follower(workflow.tier_3, agents, store, effects),) if workflow.tier_3 else (),
         agents=agents,
     )
@@ -269,6 +284,8 @@ def _threads(
     effects: Effects,
     parking: Parking,
     staff: Callable[[Workflow], dict[str, Agent]],
+    *,
+    switch: DegradedSwitch,
 ) -> OrderThreads:
     """Compile the workflow in force, which comes first, and the earlier ones whose threads may still be waiting."""
     reviewing = Reviewing(
@@ -276,7 +293,10 @@ def _threads(
     )
     graphs: dict[str, Any] = {}
     for workflow in carried:
-        asking = Asking(staff(workflow), store.journal, effects, store.clock, store.metrics)
+        asking = Asking(
+            staff(workflow), store.journal, effects, store.clock, store.metrics,
+            switch=switch, remembered=DegradedOrders(store.batcher, store.keys),
+        )  # fmt: skip
         nodes = OrderNodes(
             workflow, asking, reviewing, effects, store.journal,
             parking=parking, clock=store.clock, metrics=store.metrics,

@@ -30,6 +30,8 @@ from graph.order.run import OrderRun
 from graph.order.state import OrderGraphState, brief
 from graph.runtime import crash
 from graph.runtime.clock import Clock
+from graph.runtime.degraded import DegradedSwitch
+from graph.runtime.degraded_orders import DegradedOrders
 from graph.runtime.journal import Journal
 from graph.runtime.metrics import Metrics
 from graph.topology.model import AgentNode, Autonomy
@@ -42,6 +44,8 @@ OURS = (StaleFence, LeaseLost, StoreUnavailable, AuditBehind, CancelRequested)
 """Not the agent's failure: no fallback helps, the run stops and is delivered again."""
 MODES = {Autonomy.AUTONOMOUS: Mode.NORMAL, Autonomy.SUGGESTION: Mode.SUGGESTION, Autonomy.SHADOW: Mode.SHADOW}
 """Under which mode an agent's own decision is recorded."""
+DEGRADED = "degraded"
+"""The flag of every decision made while peak mode is on."""
 _CODE = installed_version("signalbox")
 
 
@@ -49,9 +53,19 @@ class Asking:
     """Asks one agent about one order and makes its answer durable before anybody acts on it."""
 
     def __init__(
-        self, agents: Mapping[str, Agent], journal: Journal, effects: Effects, clock: Clock, metrics: Metrics
+        self,
+        agents: Mapping[str, Agent],
+        journal: Journal,
+        effects: Effects,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        switch: DegradedSwitch,
+        remembered: DegradedOrders,
     ) -> None:
-        """``agents`` by registry name, in the versions the topology names."""
+        """``agents`` by registry name, in the versions the topology names; ``switch`` says when they judge simply."""
+        self._switch = switch
+        self._remembered = remembered
         self._agents = agents
         self._journal = journal
         self._effects = effects
@@ -72,6 +86,7 @@ class Asking:
         if isinstance(error.error, OURS):
             raise error.error
         run = runtime.context
+        self._switch.pulse.unanswered(node.name, tenant=run.tenant)
         decided = run.decisions.get(node.name)
         if decided is None or reversible_effects(decided):
             attempt = 1 if decided is None else decided.attempt + 1
@@ -89,9 +104,17 @@ class Asking:
 
     async def _decide(self, run: OrderRun, node: AgentNode, *, attempt: int, hints: dict[str, Plain]) -> Decision:
         started = self._clock.now()
-        verdict = await _answer(self._agents[node.name], run.case(started, hints=hints))
+        simple = await self._switch.hints(run.tenant)
+        verdict = await _answer(self._agents[node.name], run.case(started, hints=hints | simple))
         took_ms = round((self._clock.now() - started).total_seconds() * 1000)
-        return await self._record(run, node, verdict, attempt=attempt, mode=MODES[node.mode], took_ms=took_ms)
+        self._switch.pulse.answered(node.name, tenant=run.tenant, took_ms=took_ms, deadline_ms=node.timeout_ms)
+        mode = MODES[node.mode]
+        if simple:
+            verdict, mode = marked(verdict), Mode.DEGRADED if mode is Mode.NORMAL else mode
+            if node.name in self._switch.policy.rescored:
+                # Before the decision is journaled: a crash in between leaves one look too many, not one too few.
+                await self._remembered.remember(run.tenant, run.order_id, at=started)
+        return await self._record(run, node, verdict, attempt=attempt, mode=mode, took_ms=took_ms)
 
     async def _record(
         self, run: OrderRun, node: AgentNode, verdict: Verdict, *, attempt: int, mode: Mode, took_ms: int
@@ -143,6 +166,13 @@ async def _answer(agent: Agent, case: AgentCase) -> Verdict:
         asked.cancel()
         asked.add_done_callback(_disregard)
         raise
+
+
+def marked(verdict: Verdict) -> Verdict:
+    """The verdict, flagged as one of peak days whatever the agent makes of the mode."""
+    if DEGRADED in verdict.flags:
+        return verdict
+    return verdict.model_copy(update={"flags": (*verdict.flags, DEGRADED)})
 
 
 def _disregard(late: asyncio.Task[Verdict]) -> None:

@@ -20,6 +20,7 @@ from domain.review import Review, ReviewAction, ReviewState
 from domain.transitions import admissible
 from domain.values import Plain
 from graph.effects import Effects
+from graph.order.amending import changed, refusal, refusal_in_release, too_late
 from graph.order.arrivals import Arrivals
 from graph.order.cancelling import ENDED, Cancelling
 from graph.order.editing import edited
@@ -159,13 +160,16 @@ class OrderController:
             "content": order.content_digest(),
             "state": order.state.value,
             "platform_status": order.platform_status,
-            "too_late": applied and held.record.progress.terminal,
+            "changes": changed(held.record.order, order) if applied else [],
+            "too_late": applied and too_late(held.record),
         }
-        event = _event(order, kind, facts, held.record.correlation_id, self._store, order.payload_ref)
+        events = [_event(order, kind, facts, held.record.correlation_id, self._store, order.payload_ref)]
+        if facts["too_late"] and (refused := refusal(held.record, order, version=version, now=now)):
+            events.append(refused)
         fields = order_fields(order, version=version) if applied else {}
         if arrival is Arrival.NEWER:
             fields["content_version"] = str(version)
-        await self._store.journal.advance(held.record.thread, fields, [event], token=held.token, at=now)
+        await self._store.journal.advance(held.record.thread, fields, events, token=held.token, at=now)
         record = await self._store.orders.at(held.record.thread)
         return Held(record=record or held.record, token=held.token)
 
@@ -265,6 +269,8 @@ class OrderController:
             return True
         run = await self._run(record, held.token)
         if await told_or_gone(run, self._effects):
+            refused = refusal_in_release(record, now=self._store.clock.now())
+            await self._store.journal.publish(record.thread, [refused], at=self._store.clock.now())
             return False
         why = "the order changed meanwhile"
         await self._cancelling.void_review(record, why)

@@ -188,7 +188,7 @@ async def _send(run: OrderRun, effects: Effects, parcel: Parcel, hold_key: Effec
         ship_to=order.ship_to,
         declared_value=_declared(run, parcel),
         dangerous=parcel.dangerous,
-        duty_paid=parcel.duty_paid,
+        duty_paid=parcel.duty_paid is not None,
         collect=order.total_open if order.payment.method is PaymentMethod.COD and parcel.number == 1 else None,
     )
     booked = await _do(run, effects, EffectKind.BOOK_LABEL, label, part=part)

@@ -54,6 +54,11 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
 
+        self.degraded = Gauge(
+            "signalbox_degraded", "1 while the simplified policies of peak days are in force, else 0.",
+            registry=self.registry,
+        )  # fmt: skip
+
     def decided(self, decision: Decision) -> None:
         """Count a decision and its time."""
         self._agent_seconds.labels(decision.agent).observe(decision.processing_time_ms / 1000)
