@@ -178,18 +178,9 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
     guard = AuditGuard(bus, max_lag_s=settings.audit_max_lag_s)
     effects = Effects(systems, store.ledger, clock, audit_keeps_up=guard.check)
     rates = Rates(systems.erp, clock.now)
-    ports = AgentPorts(
-        wms=systems.wms,
-        carriers=systems.carriers,
-        crm=systems.crm,
-        erp=systems.erp,
-        activity=store.activity,
-        feed=feed,
-        risk_book=RiskBook(batcher, keys),
-    )
+    ports = _ports(systems, store, feed)
     agents = staff(workflow, ports)
-    switch = DegradedSwitch(store, owner=owner)
-    peak = Leadership(batcher, keys, "degraded", owner, lease_ms=settings.lease_ms)
+    switch = DegradedSwitch(store, owner=owner, lease_ms=settings.lease_ms)
     threads = _threads(
         _carried(workflow, settings), store, effects, parking, lambda carried: staff(carried, ports), switch=switch
     )
@@ -221,7 +212,7 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         feed=feed,
         parking=parking,
         switch=switch,
-        rescoring=Rescoring(store, switch, workflow, agents, effects, lead=peak),
+        rescoring=Rescoring(store, switch, workflow, agents, effects),
         followers=(Follower(workflow.tier_3, agents, store, effects),) if workflow.tier_3 else (),
         agents=agents,
     )
@@ -272,6 +263,18 @@ async def _systems(settings: Settings, stack: AsyncExitStack) -> tuple[Systems, 
     systems = Systems.over_http(settings.backends_url, token)
     stack.push_async_callback(systems.aclose)
     return systems, None
+
+
+def _ports(systems: Systems, store: Store, feed: StockFeed) -> AgentPorts:
+    return AgentPorts(
+        wms=systems.wms,
+        carriers=systems.carriers,
+        crm=systems.crm,
+        erp=systems.erp,
+        activity=store.activity,
+        feed=feed,
+        risk_book=RiskBook(store.batcher, store.keys),
+    )
 
 
 def _agents(workflow: Workflow, ports: AgentPorts) -> dict[str, Agent]:

@@ -22,7 +22,6 @@ from graph.order.run import OrderRun
 from graph.runtime.atomics import UNFENCED
 from graph.runtime.degraded import DegradedSwitch
 from graph.runtime.degraded_orders import DegradedOrders
-from graph.runtime.leases import Leadership
 from graph.runtime.orders import OrderRecord
 from graph.runtime.store import Store
 from graph.topology.model import Workflow
@@ -51,8 +50,6 @@ class Rescoring:
         workflow: Workflow,
         agents: Mapping[str, Agent],
         effects: Effects,
-        *,
-        lead: Leadership,
     ) -> None:
         """``agents`` by name, of the workflow in force."""
         self._store = store
@@ -60,7 +57,6 @@ class Rescoring:
         self._nodes = [node for node in workflow.agents if node.name in switch.policy.rescored]
         self._agents = agents
         self._effects = effects
-        self._lead = lead
         self.orders = DegradedOrders(store.batcher, store.keys)
         self._passed = 0
         self._reviews: tuple[float, int, int] = (float("-inf"), 0, 0)
@@ -71,7 +67,7 @@ class Rescoring:
         while not stop.is_set():
             try:
                 now = asyncio.get_running_loop().time()
-                leads = await self._lead.lead()
+                leads = await self._switch.leadership.lead()
                 if now - reported_at >= SAMPLE_S:
                     reported_at = now
                     await self._switch.beat()
@@ -85,7 +81,7 @@ class Rescoring:
                 async with asyncio.timeout(TICK_S):
                     await stop.wait()
         with suppress(StoreUnavailable):
-            await self._lead.resign()
+            await self._switch.leadership.resign()
 
     async def sample(self, backlog: Backlog) -> Sample:
         """How things stand now, over all workers.

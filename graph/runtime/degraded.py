@@ -17,6 +17,7 @@ from domain.event import Event
 from domain.ids import EventId, TenantId, stable_id, thread_id
 from domain.values import Plain
 from graph.runtime.journal import millis, pairs, text
+from graph.runtime.leases import LEASE_MS, Leadership
 from graph.runtime.scripts import Script
 from graph.runtime.store import Store
 
@@ -125,8 +126,10 @@ NOTHING = Standing(tenants={})
 class DegradedSwitch:
     """Reads the mode for this worker and changes it for all of them."""
 
-    def __init__(self, store: Store, *, owner: str, policy: PeakPolicy = POLICY) -> None:
+    def __init__(self, store: Store, *, owner: str, policy: PeakPolicy = POLICY, lease_ms: int = LEASE_MS) -> None:
         """``owner`` names this process."""
+        self.leadership = Leadership(store.batcher, store.keys, "degraded", owner, lease_ms=lease_ms)
+        """Of sampling, switching by the signs, and second looks."""
         self._store = store
         self._owner = owner
         self.policy = policy
