@@ -3,24 +3,20 @@
 Every unit may come twice; whatever was done the first time is found, not repeated.
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 import structlog
 
 from agents.fraud_signals import activity_account, activity_keys
 from domain.errors import Conflict, MalformedPayload, MissingRate
-from domain.event import Event
 from domain.fx import UsdEquivalent
-from domain.ids import EventId, stable_id
 from domain.order import Order, OrderProgress, OrderState
 from domain.ports import Delivery
 from domain.review import Review, ReviewAction, ReviewState
 from domain.transitions import admissible
 from domain.values import Plain
 from graph.effects import Effects
-from graph.order.amending import changed, refusal, refusal_in_release, too_late
+from graph.order.amending import refusal_in_release
 from graph.order.arrivals import Arrivals
 from graph.order.cancelling import ENDED, Cancelling
 from graph.order.editing import edited
@@ -29,6 +25,7 @@ from graph.order.reviewing import RELEASE_STAGE
 from graph.order.run import OrderRun
 from graph.order.state import Resumption
 from graph.order.threads import OrderThreads
+from graph.order.versions import Remembered, Versions, order_event
 from graph.runtime import crash
 from graph.runtime.intake import Work
 from graph.runtime.orders import Arrival, OrderRecord, order_fields, thread_of
@@ -36,12 +33,6 @@ from graph.runtime.store import Store
 from tools.fx import Rates
 
 log = structlog.get_logger(__name__)
-
-REMEMBERED_FOR = timedelta(hours=48)
-"""An order placed longer ago may have outlived its working state: the audit is asked before it is taken for new."""
-
-Remembered = Callable[[str, str], Awaitable[OrderProgress | None]]
-"""Where an order ended, by tenant and order id, from records that outlive the working state."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +56,7 @@ class OrderController:
         self._effects = effects
         self._arrivals = arrivals
         self._rates = rates
-        self._remembered = remembered
+        self._versions = Versions(store, remembered)
         self._cancelling = Cancelling(store, threads, effects)
 
     async def handle(self, delivery: Delivery) -> None:
@@ -93,34 +84,8 @@ class OrderController:
     async def _arrived(self, order: Order, headers: dict[str, str]) -> None:
         thread = thread_of(order.tenant, order.order_id)
         async with self._store.leases.hold(thread) as token:
-            record = await self._store.orders.at(thread) or await self._admit(order, headers, token)
+            record = await self._store.orders.at(thread) or await self._versions.admit(order, headers, token)
             await self._receive(Held(record=record, token=token), order)
-
-    async def _admit(self, order: Order, headers: dict[str, str], token: int) -> OrderRecord:
-        """Open the order's record: its id was not known at the door, or its working state has expired."""
-        now = self._store.clock.now()
-        thread = thread_of(order.tenant, order.order_id)
-        ended = None
-        if now - order.placed_at > REMEMBERED_FOR:
-            ended = await self._remembered(order.tenant, order.order_id)
-        correlation = headers.get("correlation_id", "")
-        fields = {
-            "order_id": order.order_id,
-            "tenant": order.tenant,
-            "progress": (ended or OrderProgress.ACCEPTED).value,
-            "accepted_at": now.isoformat(),
-            "changed_at": now.isoformat(),
-            "correlation_id": correlation,
-        }
-        facts: dict[str, Plain] = {"channel": order.channel.value, "shop": order.shop, "raw": headers["raw"]}
-        events = [] if ended else [_event(order, "order.accepted", facts, correlation, self._store, headers["raw"])]
-        await self._store.journal.advance(
-            thread, fields, events, token=token, at=now, tenant=order.tenant, entity_id=order.order_id
-        )
-        admitted = await self._store.orders.at(thread)
-        if admitted is None:
-            raise Conflict(f"order {order.order_id} vanished while it was admitted")
-        return admitted
 
     async def _receive(self, held: Held, order: Order) -> None:
         """Act on a version of an order, given what is known of it."""
@@ -146,32 +111,7 @@ class OrderController:
                 await self._threads.discard(record.thread)
 
     async def _noted(self, held: Held, order: Order, arrival: Arrival) -> Held:
-        """Keep the version in history, and in the document when it is newer."""
-        now = self._store.clock.now()
-        kind = {Arrival.SAME: "order.repeated", Arrival.STALE: "order.stale"}.get(arrival, "order.updated")
-        if arrival is Arrival.SAME and held.record.progress in {OrderProgress.RUNNING, OrderProgress.IN_REVIEW}:
-            return held
-        applied = arrival in {Arrival.NEWER, Arrival.REFRESH}
-        version = held.record.version + 1 if applied else held.record.version
-        facts: dict[str, Plain] = {
-            "arrival": arrival.value,
-            "version": version,
-            "source_time": order.updated_at.isoformat(),
-            "content": order.content_digest(),
-            "state": order.state.value,
-            "platform_status": order.platform_status,
-            "changes": changed(held.record.order, order) if applied else [],
-            "too_late": applied and too_late(held.record),
-        }
-        events = [_event(order, kind, facts, held.record.correlation_id, self._store, order.payload_ref)]
-        if facts["too_late"] and (refused := refusal(held.record, order, version=version, now=now)):
-            events.append(refused)
-        fields = order_fields(order, version=version) if applied else {}
-        if arrival is Arrival.NEWER:
-            fields["content_version"] = str(version)
-        await self._store.journal.advance(held.record.thread, fields, events, token=held.token, at=now)
-        record = await self._store.orders.at(held.record.thread)
-        return Held(record=record or held.record, token=held.token)
+        return Held(record=await self._versions.note(held.record, order, arrival, held.token), token=held.token)
 
     async def _begin(self, held: Held, order: Order) -> None:
         """Start a run: write the version and the progress, note the activity, and let the graph go."""
@@ -190,17 +130,9 @@ class OrderController:
             "review": "",
             "recheck": "",
         }
-        facts: dict[str, Plain] = {
-            "version": version,
-            "attempt_group": group,
-            "channel": order.channel.value,
-            "total": order.total.model_dump(mode="json"),
-            "issues": [issue.value for issue in order.issues],
-            "platform_status": order.platform_status,
-            "progress": progress.value,
-        }
+        facts = _facts(order, progress, version=version, attempt_group=group)
         kind = f"order.progress.{progress.value}"
-        event = _event(order, kind, facts, record.correlation_id, self._store, str(group))
+        event = order_event(order, kind, facts, record.correlation_id, self._store, str(group))
         await self._store.journal.advance(
             record.thread,
             fields,
@@ -429,18 +361,14 @@ def _keys(review: Review) -> list[str]:
     return [str(key) for key in approved] if isinstance(approved, list) else []
 
 
-def _event(order: Order, kind: str, facts: dict[str, Plain], correlation: str, store: Store, part: str) -> Event:
-    return Event(
-        event_id=EventId(stable_id(order.tenant, order.order_id, kind, part, str(facts.get("version", "")))),
-        event_type=kind,
-        entity_type="order",
-        entity_id=order.order_id,
-        agent_name="signalbox",
-        timestamp=store.clock.now(),
-        result=dict(facts),
-        tenant=order.tenant,
-        sequence=0,
-        correlation_id=correlation,
-        currency=order.currency,
-        locale=order.locale,
-    )
+def _facts(order: Order, progress: OrderProgress, *, version: int, attempt_group: int) -> dict[str, Plain]:
+    """What the event of a run's beginning says."""
+    return {
+        "version": version,
+        "attempt_group": attempt_group,
+        "channel": order.channel.value,
+        "total": order.total.model_dump(mode="json"),
+        "issues": [issue.value for issue in order.issues],
+        "platform_status": order.platform_status,
+        "progress": progress.value,
+    }
