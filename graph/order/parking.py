@@ -107,6 +107,7 @@ class Parking:
             since=now,
             until=min([*limits, self._policy.waits_until(run.order, now)]),
             for_goods=not any(waits_for(d.facts) for d in taken),
+            run=run.attempt_group,
         )
         return await self.index.put(parked, now=now)
 

@@ -44,11 +44,13 @@ _PUT = Script(
 local entries, due, by_sku, skus = unpack(KEYS)
 local thread, now, body = unpack(ARGV)
 local old, new = drop(entries, due, by_sku, skus, thread), cjson.decode(body)
-local told = old and old.why == 'goods'
+-- The run that entered it first may be cut off and enter it again: that is not another wait.
+local waited = old and old.why == 'goods'
+local told = waited and old.run < new.run
 local wait = 0
 if old then
   new.since, new.tries, new['until'] = old.since, old.tries, math.min(old['until'], new['until'])
-  if told then new.why = 'goods' end
+  if waited then new.why, new.run = 'goods', old.run end
   if new.tries > 0 then wait = math.min({FIRST_LOOK_S} * 4 ^ math.min(new.tries - 1, 8), {LONGEST_LOOK_S}) * 1000 end
 end
 redis.call('HSET', entries, thread, cjson.encode(new))
@@ -96,6 +98,8 @@ class Parked:
     """Its day limit."""
     for_goods: bool
     """It waits for goods, not only for a feed to be on time again."""
+    run: int
+    """The attempt group that entered it."""
     tries: int = 0
 
 
@@ -110,7 +114,7 @@ class ParkedIndex:
     async def put(self, parked: Parked, *, now: datetime) -> bool:
         """Enter an order. Entered before, it keeps its first time and its earliest limit.
 
-        Returns whether it already waited for goods before.
+        Returns whether it already waited for goods before this run.
 
         Raises:
             StoreUnavailable: it may not be entered.
@@ -122,6 +126,7 @@ class ParkedIndex:
             "since": int(millis(parked.since)),
             "until": int(millis(parked.until)),
             "why": "goods" if parked.for_goods else "feed",
+            "run": parked.run,
             "tries": parked.tries,
         }
         keys = self._of(self._keys.shard_of(parked.thread))
@@ -198,6 +203,7 @@ def _parked(thread: ThreadId, body: bytes | str) -> Parked:
         since=_instant(kept["since"]),
         until=_instant(kept["until"]),
         for_goods=kept["why"] == "goods",
+        run=int(kept["run"]),
         tries=int(kept["tries"]),
     )
 

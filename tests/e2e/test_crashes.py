@@ -10,6 +10,7 @@ from domain.effect import EffectKind
 from domain.order import OrderProgress
 from domain.review import ReviewAction, ReviewState
 from graph.runtime import crash
+from graph.runtime.orders import thread_of
 from tests.support.system import (
     TENANT,
     Rig,
@@ -29,6 +30,7 @@ from tests.support.worker_process import KILLED, Workers, worker_processes
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
 SCARCE = "SB-00021"
+TELLER = "customer_notification"
 AT_THE_DOOR = "intake.appended"
 """Met by the process that takes an order in."""
 AT_THE_DESK = "review.decided"
@@ -146,4 +148,6 @@ async def test_the_books_balance_after_all_those_deaths(site: Site) -> None:
         progress = await rig.progress(order_id)
         held = kinds[EffectKind.HOLD_STOCK] - kinds[EffectKind.RELEASE_HOLD]
         assert held == (progress in {OrderProgress.FULFILLED, OrderProgress.IN_REVIEW}), (order_id, progress, kinds)
-        assert kinds[EffectKind.SEND_MESSAGE] == (progress is not OrderProgress.IN_REVIEW), (order_id, progress, kinds)
+        taken = await rig.box.store.journal.decisions(thread_of(TENANT, order_id))
+        told = [(d.attempt_group, d.mode, [r.text for r in d.reasons]) for d in taken if d.agent == TELLER]
+        assert kinds[EffectKind.SEND_MESSAGE] == (progress is not OrderProgress.IN_REVIEW), (order_id, progress, told)

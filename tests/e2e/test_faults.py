@@ -230,7 +230,7 @@ async def test_redis_freezes_under_load(rig: Rig, server: RedisProcess) -> None:
     """reliability/R03, shortened: silent for longer than a lease and a claim; a delay, no loss, nothing twice."""
     ids = [await rig.submit(to_capture()) for _ in range(20)]
     server.freeze()
-    thaw = asyncio.get_running_loop().call_later(2.0, server.thaw)
+    thaw = asyncio.get_running_loop().call_later(1.2, server.thaw)
     ids += [await rig.submit(to_capture()) for _ in range(5)]
     assert thaw.when() <= asyncio.get_running_loop().time()
     for order_id in ids:
