@@ -126,6 +126,8 @@ class Signalbox:
     """Watches over peak mode and looks again at what was decided in it."""
     followers: tuple[Follower, ...]
     agents: dict[str, Agent]
+    risk_book: RiskBook
+    """Exceptions for single customers, and hashes of confirmed fraud."""
 
 
 @asynccontextmanager
@@ -213,8 +215,9 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         parking=parking,
         switch=switch,
         rescoring=Rescoring(store, switch, workflow, agents, effects),
-        followers=(Follower(workflow.tier_3, agents, store, effects),) if workflow.tier_3 else (),
+        followers=(Follower(workflow.tier_3, agents, store, effects, switch),) if workflow.tier_3 else (),
         agents=agents,
+        risk_book=risk_book,
     )
 
 

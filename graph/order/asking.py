@@ -93,6 +93,8 @@ class Asking:
             why = _why(error.error, node)
             log.warning("agent.fell_back", agent=node.name, order=run.order_id, why=why, fallback=node.fallback)
             verdict = self._fallback(run, node, why)
+            if await self._switch.hints(run.tenant):
+                verdict, _ = marked(verdict, Mode.FALLBACK)
             decided = await self._record(run, node, verdict, attempt=attempt, mode=Mode.FALLBACK, took_ms=0)
         return Command(update={"decisions": {node.name: brief(decided)}}, goto=goto)
 
@@ -110,7 +112,7 @@ class Asking:
         self._switch.pulse.answered(node.name, tenant=run.tenant, took_ms=took_ms, deadline_ms=node.timeout_ms)
         mode = MODES[node.mode]
         if simple:
-            verdict, mode = marked(verdict), Mode.DEGRADED if mode is Mode.NORMAL else mode
+            verdict, mode = marked(verdict, mode)
             if node.name in self._switch.policy.rescored:
                 # Before the decision is journaled: a crash in between leaves one look too many, not one too few.
                 await self._remembered.remember(run.tenant, run.order_id, at=started)
@@ -168,11 +170,10 @@ async def _answer(agent: Agent, case: AgentCase) -> Verdict:
         raise
 
 
-def marked(verdict: Verdict) -> Verdict:
-    """The verdict, flagged as one of peak days whatever the agent makes of the mode."""
-    if DEGRADED in verdict.flags:
-        return verdict
-    return verdict.model_copy(update={"flags": (*verdict.flags, DEGRADED)})
+def marked(verdict: Verdict, mode: Mode) -> tuple[Verdict, Mode]:
+    """The verdict flagged as one of peak days, whatever the agent makes of them, and the mode it is recorded under."""
+    flags = verdict.flags if DEGRADED in verdict.flags else (*verdict.flags, DEGRADED)
+    return verdict.model_copy(update={"flags": flags}), Mode.DEGRADED if mode is Mode.NORMAL else mode
 
 
 def _disregard(late: asyncio.Task[Verdict]) -> None:

@@ -18,9 +18,10 @@ from domain.order import OrderProgress
 from domain.ports import Agent, Delivery
 from domain.values import Plain
 from graph.effects import Effects, effect_key
-from graph.order.asking import MODES, decided
+from graph.order.asking import MODES, decided, marked
 from graph.order.run import OrderRun
 from graph.runtime.atomics import UNFENCED
+from graph.runtime.degraded import DegradedSwitch
 from graph.runtime.orders import OrderRecord
 from graph.runtime.store import Store
 from graph.topology.model import AgentNode, Autonomy
@@ -39,8 +40,16 @@ class Follower:
     group = "tier3"
     """The consumer group on the occasions topic."""
 
-    def __init__(self, nodes: Sequence[AgentNode], agents: Mapping[str, Agent], store: Store, effects: Effects) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[AgentNode],
+        agents: Mapping[str, Agent],
+        store: Store,
+        effects: Effects,
+        switch: DegradedSwitch,
+    ) -> None:
         """``nodes`` are the agents' entries in the topology, ``agents`` the agents by name."""
+        self._switch = switch
         self._nodes = tuple(nodes)
         self._agents = agents
         self._store = store
@@ -106,17 +115,20 @@ class Follower:
     async def _decide(self, node: AgentNode, run: OrderRun, progress: OrderProgress, occasion: Event) -> Decision:
         started = self._store.clock.now()
         again = occasion.result.get("again") is True
-        hints: dict[str, Plain] = {"progress": progress.value, "again": again, "usd_minor": run.usd_minor}
+        simple = await self._switch.hints(run.tenant)
+        hints: dict[str, Plain] = {"progress": progress.value, "again": again, "usd_minor": run.usd_minor, **simple}
         try:
             async with asyncio.timeout(node.timeout_ms / 1000):
                 verdict = await self._agents[node.name].decide(run.case(started, hints=hints))
         except TimeoutError:
+            self._switch.pulse.unanswered(node.name, tenant=run.tenant)
             raise Transient(
                 f"{node.name} gave no answer within {node.timeout_ms} ms; it is asked again later"
             ) from None
         took_ms = round((self._store.clock.now() - started).total_seconds() * 1000)
+        self._switch.pulse.answered(node.name, tenant=run.tenant, took_ms=took_ms, deadline_ms=node.timeout_ms)
         attempt = OCCASIONS.index(progress) + 1
-        mode = MODES[node.mode]
+        verdict, mode = marked(verdict, MODES[node.mode]) if simple else (verdict, MODES[node.mode])
         offered = decided(run, node, verdict, self._store.clock, attempt=attempt, mode=mode, took_ms=took_ms)
         event = decision_event(
             offered,

@@ -35,6 +35,7 @@ REVIEWS_READ = 500
 """Open reviews looked at per tenant, nearest deadline first: who is late is among them."""
 _OVER = frozenset({OrderProgress.CANCELLED, OrderProgress.CLOSED_EXTERNALLY})
 _STOPS = frozenset({Outcome.HOLD, Outcome.REJECT})
+_ASKED = frozenset({Outcome.REVIEW, Outcome.HOLD})
 
 Backlog = Callable[[], Awaitable[Lag]]
 """How far the work on orders is behind."""
@@ -148,7 +149,8 @@ class Rescoring:
         now = self._store.clock.now()
         new = await self._judged(old.agent, run, now)
         worse = new.outcome.severity > old.outcome.severity
-        stops = worse and new.outcome in _STOPS
+        # Where a person was asked, a person has seen it.
+        stops = worse and new.outcome in _STOPS and old.outcome not in _ASKED
         open_still = stops and record.progress not in _OVER and not await self._effects.gone(run.holder)
         facts = _facts(old, new) | {"worse": worse, "policy": self._switch.policy.version}
         part = old.decision_id

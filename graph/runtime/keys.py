@@ -141,5 +141,5 @@ class Keyspace:
         return f"{self._shard(0)}:t:{tenant}:confirmed_fraud"
 
     def flag(self, name: str) -> str:
-        """An installation-wide string or counter with a named owner (``relay:lease``, ``audit:confirmed``)."""
+        """An installation-wide value of any type with a named owner (``relay:lease``, ``audit:confirmed``)."""
         return f"{self._shard(0)}:flag:{name}"

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from domain.decision import Mode, Outcome, Reason, Verdict
+from domain.decision import Decision, Mode, Outcome, Reason, Verdict
 from domain.degraded import Asked, Override, PeakState, Sample
 from domain.effect import EffectKind
 from domain.errors import ConnectorUnavailable
 from domain.order import OrderProgress
 from domain.ports import Agent, AgentCase
 from graph.bootstrap.system import Staff
-from graph.runtime.degraded import EVERYBODY
+from graph.runtime.degraded import EVERYBODY, DegradedSwitch
 from graph.runtime.leases import Leadership
 from tests.support.command_line import CommandLine
 from tests.support.staff import staffed
@@ -23,7 +23,10 @@ from tests.support.system import TENANT, Rig, fast_settings, native_order, opene
 from tests.support.waiting import wait_until
 
 At = OrderProgress
-BLOCKING = {"fraud_detection", "compliance", "inventory_reservation", "order_routing", "tax", "shipping_method"}
+EVERY_AGENT = {
+    "fraud_detection", "compliance", "inventory_reservation", "order_routing", "tax", "shipping_method",
+    "customer_notification", "loyalty", "analytics_tagging",
+}  # fmt: skip
 
 
 def simple(case: AgentCase) -> bool:
@@ -63,10 +66,15 @@ async def switch(rig: Rig, mode: Override, *, tenant: str = "") -> None:
 
 
 async def decisions(rig: Rig, order_id: str) -> dict[str, tuple[Mode, bool]]:
-    """Mode and flag of each blocking agent's decision."""
+    """Mode and flag of each agent's decision."""
     record = await rig.record(order_id)
-    taken = await rig.box.store.journal.decisions(record.thread)
-    return {d.agent: (d.mode, "degraded" in d.flags) for d in taken if d.agent in BLOCKING}
+
+    async def all_decided() -> list[Decision] | None:
+        taken = await rig.box.store.journal.decisions(record.thread)
+        return taken if {d.agent for d in taken} == EVERY_AGENT else None
+
+    taken = await wait_until(all_decided, "tier 3 has decided as well")
+    return {d.agent: (d.mode, "degraded" in d.flags) for d in taken}
 
 
 def gauge(rig: Rig) -> float | None:
@@ -82,7 +90,7 @@ async def test_decisions_are_marked_and_judged_again(tmp_path: Path) -> None:
         assert gauge(rig) == 1
         orders = [(await rig.run(native_order(), at=At.FULFILLED)).order_id for _ in range(3)]
         for order_id in orders:
-            assert await decisions(rig, order_id) == dict.fromkeys(BLOCKING, (Mode.DEGRADED, True))
+            assert await decisions(rig, order_id) == dict.fromkeys(EVERY_AGENT, (Mode.DEGRADED, True))
         waiting = await rig.box.rescoring.orders.waiting(limit=10)
         assert [(tenant, order_id) for tenant, order_id, _ in waiting] == [(TENANT, one) for one in orders]
         await switch(rig, Override.OFF)
@@ -213,11 +221,42 @@ async def test_one_tenant_alone(tmp_path: Path) -> None:
 async def test_the_budget_is_shared_among_the_workers(tmp_path: Path) -> None:
     """F55: two workers each have half of what the reviewers get through."""
     async with running(fast_settings(tmp_path)) as rig, working(rig):
-        other = type(rig.box.switch)(rig.box.store, owner="another process")
+        other = DegradedSwitch(rig.box.store, owner="another process")
         await other.beat()
         await rig.box.switch.beat()
         await switch(rig, Override.ON)
         assert (await rig.box.switch.hints(TENANT))["reviews_per_h"] == 30
+
+
+async def test_another_process_follows_within_moments(tmp_path: Path) -> None:
+    """F55: every worker reads the mode again within about a second, and keeps what it knows in between."""
+    async with opened(fast_settings(tmp_path)) as rig:
+        other = DegradedSwitch(rig.box.store, owner="another process")
+        assert await other.hints(TENANT) == {}
+        await switch(rig, Override.ON)
+
+        async def follows() -> bool:
+            return "mode" in await other.hints(TENANT)
+
+        await wait_until(follows, "the other process knows", within_s=3.0)
+
+
+async def test_a_worker_samples_by_itself(tmp_path: Path) -> None:
+    """F55: what agents took is reported, and one process feeds it to the signs; quiet days stay normal."""
+    async with running(fast_settings(tmp_path)) as rig:
+        await rig.run(native_order(), at=At.FULFILLED)
+        memory = rig.box.keys.flag("degraded:memory")
+
+        async def sampled() -> PeakState | None:
+            kept = await rig.box.redis.get(memory)
+            state = PeakState.from_json(kept) if kept else PeakState()
+            return state if any("fraud_detection" in one.agents for one in state.recent) else None
+
+        state = await wait_until(sampled, "the fraud agent's answer is in a sample", within_s=12.0)
+        (asked,) = [s.agents["fraud_detection"] for s in state.recent if "fraud_detection" in s.agents]
+        assert (asked.asked, asked.silent) == (1, 0)
+        assert (await rig.box.switch.standing()).workers == 1
+        assert not state.on
 
 
 def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
