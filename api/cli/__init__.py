@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import agents, audit, bench, degraded, demo, dlq, orders, reconcile, reviews, serve, topology, why
+from api.cli import agents, audit, bench, degraded, demo, dlq, orders, reconcile, reviews, risk, serve, topology, why
 from api.cli.invocation import Invocation
 from domain.errors import SignalboxError
 
@@ -51,6 +51,7 @@ app.add_typer(degraded.app, name="degraded")
 app.command("reconcile")(reconcile.reconcile)
 app.add_typer(audit.app, name="audit")
 app.command("keys")(serve.keys)
+app.add_typer(risk.app, name="risk")
 app.add_typer(bench.app, name="bench")
 
 

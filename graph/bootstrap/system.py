@@ -217,7 +217,7 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         rescoring=Rescoring(store, switch, workflow, agents, effects),
         followers=(Follower(workflow.tier_3, agents, store, effects, switch),) if workflow.tier_3 else (),
         agents=agents,
-        risk_book=risk_book,
+        risk_book=RiskBook(batcher, keys),
     )
 
 

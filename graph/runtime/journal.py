@@ -12,7 +12,8 @@ import orjson
 from domain.decision import Decision
 from domain.errors import StaleFence
 from domain.event import EncodedEvent, Event
-from domain.ids import ThreadId
+from domain.ids import EventId, ThreadId, stable_id, thread_id
+from domain.risk import CustomerException
 from graph.runtime.atomics import PRELUDE, UNFENCED
 from graph.runtime.connection import Batcher
 from graph.runtime.keys import Keyspace
@@ -164,6 +165,25 @@ class Journal:
     async def publish(self, thread: ThreadId, events: Sequence[Event], *, at: datetime) -> None:
         """Publish happenings from outside the entity's run."""
         await self.advance(thread, {}, events, token=UNFENCED, at=at)
+
+    async def note_customer(self, made: CustomerException, what: str, *, by: str, reason: str, at: datetime) -> None:
+        """Publish that an exception for a customer was ``made`` or ``ended``, and by whom."""
+        event = Event(
+            event_id=EventId(stable_id(made.tenant, made.customer_id, made.exception_id, what)),
+            event_type=f"customer.exception.{what}",
+            entity_type="customer",
+            entity_id=made.customer_id,
+            agent_name=f"person:{by}",
+            timestamp=at,
+            result={"exception_id": made.exception_id, "kind": made.kind.value, "rule": made.rule, "reason": reason}
+            | {"ends_at": made.ends_at.isoformat()},
+            tenant=made.tenant,
+            sequence=0,
+            correlation_id=made.exception_id,
+            currency="",
+            locale="",
+        )
+        await self.publish(thread_id(made.tenant, "customer", made.customer_id), [event], at=at)
 
     async def decisions(self, thread: ThreadId) -> list[Decision]:
         """Every decision taken on the entity, oldest attempt first."""
