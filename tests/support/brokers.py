@@ -83,7 +83,9 @@ class RabbitServer:
             "ERL_EPMD_PORT": str(self._names),
         }
         (folder / "plugins").write_text("[].\n")
-        (folder / "rabbit.conf").write_text("disk_free_limit.absolute = 10MB\nvm_memory_high_watermark.relative = 0.9\n")
+        (folder / "rabbit.conf").write_text(
+            "disk_free_limit.absolute = 10MB\nvm_memory_high_watermark.relative = 0.9\n"
+        )
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [str(own) if own.exists() else binary], env=environment, stdout=log, stderr=log, cwd=folder
