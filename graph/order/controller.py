@@ -127,6 +127,7 @@ class OrderController:
             "changed_at": now.isoformat(),
             "detail": f"{order.channel} shows it {order.state}" if closed else "",
             "judged_version": str(version),
+            "judged_order": "",
             "review": "",
             "recheck": "",
         }
@@ -159,6 +160,7 @@ class OrderController:
             order=order,
             version=version,
             judged_version=version,
+            judged_order="",
             attempt_group=group,
             progress=progress,
             review_id="",
@@ -180,8 +182,10 @@ class OrderController:
         if not record.attempt_group or not record.graph_version:
             await self._begin(held, record.order)
             return
-        if record.changed and await self._taken_anew(held):
-            return
+        if record.changed:
+            if await self._taken_anew(held):
+                return
+            record = record.as_judged()
         run = await self._run(record, held.token)
         waiting = await self._threads.go_on(run, record.graph_version)
         now_at = await self._store.orders.at(record.thread) or record
@@ -280,6 +284,7 @@ class OrderController:
             "review": "",
             "recheck": answer.model_dump_json(),
             "judged_version": str(record.version),
+            "judged_order": "",
         }
         await self._store.journal.advance(record.thread, fields, [], token=held.token, at=now)
         fresh = await self._store.orders.at(record.thread) or record

@@ -79,6 +79,8 @@ class Versions:
         fields = order_fields(order, version=version) if applied else {}
         if arrival is Arrival.NEWER:
             fields["content_version"] = str(version)
+            if record.order is not None and not record.changed and not record.progress.terminal:
+                fields["judged_order"] = record.order.to_json()
         await self._store.journal.advance(record.thread, fields, events, token=token, at=now)
         return await self._store.orders.at(record.thread) or record
 

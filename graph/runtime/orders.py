@@ -1,6 +1,6 @@
 """The order book: the canonical document of each order, its version, and where Signalbox stands with it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -58,6 +58,8 @@ class OrderRecord:
     """The last version that changed something a person approves or an agent judges."""
     judged_version: int
     """The version the current attempt group is about."""
+    judged_order: str
+    """JSON of the order the current attempt group is about, kept when a changed one has taken its place; else empty."""
     recheck: str
     """JSON of the resumption a voided or edited review leads to; it survives a crash before the graph has it."""
     currency: str = ""
@@ -69,6 +71,10 @@ class OrderRecord:
     def changed(self) -> bool:
         """Whether the order has changed since the current attempt group began."""
         return self.content_version > self.judged_version > 0
+
+    def as_judged(self) -> "OrderRecord":
+        """The record with the order the current attempt group is about: what a release begun for it must go on with."""
+        return replace(self, order=Order.from_json(self.judged_order)) if self.judged_order else self
 
     def arrival(self, order: Order) -> Arrival:
         """How ``order`` compares with the stored version, by the channel's own time."""
@@ -174,6 +180,7 @@ def _record(thread: ThreadId, fields: dict[str, str]) -> OrderRecord:
         recheck=fields.get("recheck", ""),
         currency=order.currency if order else fields.get("currency", ""),
         locale=order.locale if order else fields.get("locale", ""),
+        judged_order=fields.get("judged_order", ""),
         content_version=int(fields.get("content_version", "0")),
         judged_version=int(fields.get("judged_version", "0")),
     )

@@ -1,7 +1,10 @@
 """Killed at every named point, and taken up by the next process: nothing lost, nothing done twice, nobody needed."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -26,10 +29,15 @@ from tests.support.system import (
 )
 from tests.support.waiting import wait_until
 from tests.support.worker_process import KILLED, Workers, worker_processes
+from tools.sandbox.faults import Fault, FaultMode
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
 SCARCE = "SB-00021"
+ORDINARY = "SB-00023"
+Kind = EffectKind
+UNDOABLE = [Kind.HOLD_STOCK, Kind.CAPTURE_PAYMENT, Kind.BOOK_LABEL, Kind.CREATE_FULFILMENT, Kind.UPDATE_OMS]
+"""What a release whose channel does not answer leaves to be taken back, in the order it was done."""
 TELLER = "customer_notification"
 AT_THE_DOOR = "intake.appended"
 """Met by the process that takes an order in."""
@@ -131,6 +139,112 @@ async def test_a_worker_killed_at_any_passing_of_any_point(site: Site, point: st
         await _crash(site, point, 1 if point in rare else nth % 4 + 1)
 
 
+async def _dies(site: Site, payload: dict[str, Any], crash_at: str) -> str:
+    """Deliver an order to a worker that dies of it; gives the order's id."""
+    crashing = await site.workers.start(site.rig.box.settings.home, crash_at=crash_at)
+    order_id = await site.rig.submit(payload)
+    assert await crashing.ended(within_s=8.0) == KILLED, crashing.log()
+    site.seen.append(order_id)
+    return order_id
+
+
+@pytest.mark.parametrize("nth", [1, 3, 5])
+async def test_a_death_inside_the_undo_is_undone_further(site: Site, nth: int) -> None:
+    """P1: the channel keeps failing, the worker dies while it takes the release back, and the channel recovers meanwhile:
+    the next process takes the rest back instead of shipping what is half undone."""
+    rig = site.rig
+    assert rig.box.sandbox is not None
+    before = await rig.available(ORDINARY)
+    await rig.box.sandbox.faults.set(Fault(mode=FaultMode.UNAVAILABLE, call=Kind.UPDATE_CHANNEL))
+    order_id = await _dies(site, to_capture(), f"undo.applied:{nth}")
+    await rig.box.sandbox.faults.clear()
+    assert len(await _undone(rig, order_id)) == nth
+    async with working(rig):
+        asked = await rig.waiting(order_id)
+        assert await _undone(rig, order_id) == [kind.undone_by for kind in reversed(UNDOABLE)]
+        assert await rig.available(ORDINARY) == before
+        await rig.decide(asked.review_id, ReviewAction.APPROVE)
+        await rig.settled(order_id, at={OrderProgress.FULFILLED})
+        await rig.idle()
+    assert_once(await rig.applied(order_id))
+    assert await rig.available(ORDINARY) == before - 1
+
+
+@pytest.mark.parametrize(
+    ("crash_at", "units"),
+    [
+        ("run.started", 3),
+        ("decision.journaled:2", 3),
+        ("effect.applied:1", 3),
+        ("effect.applied:4", 3),
+        ("effect.recorded:6", 3),
+        ("effect.applied:7", 1),
+        ("progress.written", 1),
+    ],
+)
+async def test_a_change_that_comes_after_a_death_is_followed_unless_it_is_too_late(
+    site: Site, crash_at: str, units: int
+) -> None:
+    """P4, reliability/T01, W01: what the dead worker had begun for the old version is taken back first; once the channel
+    is being told, the order goes out as it was."""
+    rig = site.rig
+    before = await rig.available(ORDINARY)
+    payload = to_capture()
+    order_id = await _dies(site, payload, crash_at)
+    newer = payload | {"updated_at": datetime.now(UTC).isoformat(), "lines": [line(quantity=3)]}
+    await rig.submit(newer)
+    async with working(rig):
+        await rig.settled(order_id, at={OrderProgress.FULFILLED})
+        await rig.idle()
+    assert await rig.progress(order_id) is OrderProgress.FULFILLED
+    applied = await rig.applied(order_id)
+    assert_once(applied)
+    assert await rig.available(ORDINARY) == before - units
+    captured = [e.receipt.detail["amount"] for e in applied if e.kind is Kind.CAPTURE_PAYMENT]
+    assert captured[-1] == {"amount_minor": 1210 * units, "currency": "USD"}
+
+
+@pytest.mark.parametrize("crash_at", ["run.started", "effect.applied:1", "effect.applied:4", "effect.recorded:6"])
+async def test_a_cancellation_that_comes_after_a_death_takes_everything_back(site: Site, crash_at: str) -> None:
+    """reliability/O04, W01: whichever work comes first, the cancellation or the order's own."""
+    rig = site.rig
+    before = await rig.available(ORDINARY)
+    order_id = await _dies(site, to_capture(), crash_at)
+    await rig.cancel(order_id)
+    async with working(rig):
+        await rig.settled(order_id, at={OrderProgress.CANCELLED})
+        await rig.idle()
+    assert await rig.progress(order_id) is OrderProgress.CANCELLED
+    assert_once(await rig.applied(order_id))
+    kinds = await rig.kinds(order_id)
+    assert (kinds[Kind.CANCEL_CHANNEL], kinds[Kind.CANCEL_OMS]) == (1, 1)
+    assert all(kinds[kind] == kinds[kind.undone_by] for kind in UNDOABLE[:-1] if kind.undone_by is not None)
+    assert await rig.available(ORDINARY) == before
+    assert await rig.keys_without_ttl(order_id) == []
+
+
+async def test_a_cancellation_too_late_for_a_parcel_that_left_after_a_death_lets_the_order_end(site: Site) -> None:
+    """reliability/O04: the carrier scanned it between the death and the takeover; the order is finished, not stuck."""
+    rig = site.rig
+    assert rig.box.sandbox is not None
+    order_id = await _dies(site, to_capture(), "effect.recorded:5")
+    (label,) = [e.receipt.detail for e in await rig.applied(order_id) if e.kind is Kind.BOOK_LABEL]
+    await rig.box.sandbox.carriers[str(label["carrier"])].mark_scanned(str(label["tracking"]))
+    await rig.cancel(order_id)
+    async with working(rig):
+        await rig.settled(order_id, at={OrderProgress.FULFILLED})
+        await rig.idle()
+        rows = Counter(row.event_type for row in await rig.history(order_id))
+    record = await rig.record(order_id)
+    assert (record.progress, record.cancel) == (OrderProgress.FULFILLED, "")
+    assert rows["order.cancel.refused"] >= 1
+    assert await _undone(rig, order_id) == []
+
+
+async def _undone(rig: Rig, order_id: str) -> list[EffectKind]:
+    return [effect.kind for effect in await rig.applied(order_id) if effect.key.startswith("undo:")]
+
+
 async def test_the_books_balance_after_all_those_deaths(site: Site) -> None:
     """P1, P2, P7, reliability section 6.2: stock adds up, the audit verifies, nothing is buried, no key is left behind."""
     rig = site.rig
@@ -146,7 +260,7 @@ async def test_the_books_balance_after_all_those_deaths(site: Site) -> None:
     for order_id in site.seen:
         kinds = await rig.kinds(order_id)
         progress = await rig.progress(order_id)
-        held = kinds[EffectKind.HOLD_STOCK] - kinds[EffectKind.RELEASE_HOLD]
+        held = kinds[Kind.HOLD_STOCK] - kinds[Kind.RELEASE_HOLD]
         assert held == (progress in {OrderProgress.FULFILLED, OrderProgress.IN_REVIEW}), (order_id, progress, kinds)
         taken = await rig.box.store.journal.decisions(thread_of(TENANT, order_id))
         told = [(d.attempt_group, d.mode, [r.text for r in d.reasons]) for d in taken if d.agent == TELLER]
