@@ -12,18 +12,16 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
-from domain.decision import Verdict
 from domain.effect import EffectKind
 from domain.errors import AuditBehind, StoreUnavailable
 from domain.order import OrderProgress
-from domain.ports import Agent, AgentCase
 from domain.review import ReviewAction
 from graph.runtime.intake import TOPIC as INTAKE
 from graph.runtime.journal import TOPIC as JOURNAL
 from graph.runtime.leases import Leadership
 from tests.support.faultproxy import fault_proxy
 from tests.support.redis_process import RedisProcess, redis_process
-from tests.support.staff import staffed
+from tests.support.staff import Trap, staffed
 from tests.support.system import (
     Rig,
     assert_once,
@@ -67,28 +65,6 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Redi
 async def workers() -> AsyncIterator[Workers]:
     async with worker_processes() as processes:
         yield processes
-
-
-class Trap:
-    """Does something at the first moment an agent is asked."""
-
-    def __init__(self) -> None:
-        self.agent = ""
-        self.sprung = asyncio.Event()
-        self.go_on = asyncio.Event()
-
-    def set(self, agent: str) -> None:
-        """Wait in this agent, once."""
-        self.agent = agent
-        self.sprung.clear()
-        self.go_on.clear()
-
-    async def __call__(self, real: Agent, case: AgentCase) -> Verdict:
-        if real.name == self.agent:
-            self.agent = ""
-            self.sprung.set()
-            await self.go_on.wait()
-        return await real.decide(case)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

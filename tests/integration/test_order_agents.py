@@ -15,9 +15,22 @@ from domain.order import OrderProgress
 from domain.ports import Agent, AgentCase
 from domain.review import ReviewAction
 from graph.bootstrap.settings import ORDER_TOPOLOGY
-from tests.support.staff import Script, dead, slow, staffed, sure
-from tests.support.system import TENANT, Rig, fast_settings, for_review, native_order, opened, running, working
+from tests.support.staff import Script, Trap, dead, slow, staffed, sure
+from tests.support.system import (
+    SKU,
+    TENANT,
+    Rig,
+    assert_once,
+    fast_settings,
+    for_review,
+    native_order,
+    opened,
+    running,
+    to_capture,
+    working,
+)
 from tests.support.waiting import wait_until
+from tools.sandbox.faults import Fault, FaultMode
 
 At = OrderProgress
 TIER_1 = ("fraud_detection", "compliance", "inventory_reservation")
@@ -205,6 +218,51 @@ async def test_a_tier_3_agent_on_probation_is_recorded_and_does_nothing(home: Pa
         found = await decisions(rig, record.order_id)
         assert found["customer_notification"]["mode"] == Mode.SUGGESTION
         assert EffectKind.SEND_MESSAGE not in await rig.kinds(record.order_id)
+
+
+async def test_a_cancellation_at_any_moment_of_a_run_has_one_outcome(home: Path) -> None:
+    """reliability/O04: while each agent thinks and while each effect of the release is under way: everything is taken
+    back, each once, and the channel and the OMS are told once."""
+    trap = Trap()
+    blocking = (*TIER_1, "order_routing", "tax", "shipping_method")
+    under_way = [
+        EffectKind.HOLD_STOCK, EffectKind.CONFIRM_HOLD, EffectKind.CAPTURE_PAYMENT, EffectKind.BOOK_LABEL,
+        EffectKind.CREATE_FULFILMENT, EffectKind.UPDATE_OMS, EffectKind.UPDATE_CHANNEL,
+    ]  # fmt: skip
+    async with running(fast_settings(home), staff=staffed(dict.fromkeys(blocking, trap))) as rig:
+        assert rig.box.sandbox is not None
+        faults = rig.box.sandbox.faults
+        before = await rig.available(SKU)
+
+        async def cancelled(order_id: str) -> None:
+            record = await rig.settled(order_id, at={At.CANCELLED})
+            await rig.idle()
+            assert await rig.progress(order_id) is At.CANCELLED, record
+            assert_once(await rig.applied(order_id))
+            kinds = await rig.kinds(order_id)
+            assert (kinds[EffectKind.CANCEL_CHANNEL], kinds[EffectKind.CANCEL_OMS]) == (1, 1)
+            assert kinds[EffectKind.CAPTURE_PAYMENT] == kinds[EffectKind.REFUND_PAYMENT]
+            assert kinds[EffectKind.BOOK_LABEL] == kinds[EffectKind.VOID_LABEL]
+            assert await rig.available(SKU) == before
+
+        for agent in blocking:
+            trap.set(agent)
+            order_id = await rig.submit(to_capture())
+            await trap.sprung.wait()
+            await rig.cancel(order_id)
+            trap.go_on.set()
+            await cancelled(order_id)
+        for kind in under_way:
+            await faults.set(Fault(mode=FaultMode.DELAY, call=kind, seconds=0.3, times=1))
+            order_id = await rig.submit(to_capture())
+
+            async def reached() -> bool:
+                return not await faults.active()
+
+            await wait_until(reached, f"{kind} is under way")
+            await rig.cancel(order_id)
+            await cancelled(order_id)
+        assert (await rig.box.sandbox.stock_totals()).balanced
 
 
 async def test_a_workflow_that_is_switched_off_keeps_its_events(home: Path, tmp_path: Path) -> None:

@@ -51,6 +51,29 @@ def staffed(scripts: Mapping[str, Script]) -> Staff:
     return make
 
 
+class Trap:
+    """An agent of any name that, once set, waits in the middle of one judgement until it may go on."""
+
+    def __init__(self) -> None:
+        self._agent = ""
+        self.sprung = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    def set(self, agent: str) -> None:
+        """Catch the next judgement of this agent."""
+        self._agent = agent
+        self.sprung.clear()
+        self.go_on.clear()
+
+    async def __call__(self, real: Agent, case: AgentCase) -> Verdict:
+        """Judge as ever, when not caught."""
+        if real.name == self._agent:
+            self._agent = ""
+            self.sprung.set()
+            await self.go_on.wait()
+        return await real.decide(case)
+
+
 def slow(seconds: float) -> Script:
     """Answers properly, late."""
 
