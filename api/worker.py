@@ -17,21 +17,21 @@ from domain.inventory import StockSnapshot
 from domain.order import OrderProgress
 from domain.ports import Delivery, EventBus
 from graph.bootstrap.system import Signalbox
-from graph.order.followers import Follower
 from graph.order.threads import UnknownGraphVersion
 from graph.runtime import crash
 from graph.runtime.atomics import UNFENCED
 from graph.runtime.bus_messages import DELIVERY_CAP
+from graph.runtime.intake import CONTROLLER
 from graph.runtime.intake import TOPIC as INTAKE
 from graph.runtime.journal import OCCASIONS
 from graph.runtime.journal import TOPIC as JOURNAL
+from graph.runtime.listening import Listener
 from graph.runtime.orders import happening, thread_of
 from graph.runtime.outbox import Outbox
 from graph.runtime.stock_feed import TOPIC as STOCK
 
 log = structlog.get_logger(__name__)
 
-CONTROLLER = "controller"
 COUNTS = "stock_feed"
 OCCASIONS_IN_HAND = 256
 """Tier 3 mostly waits for other systems; a deaf one may keep this many occasions waiting."""
@@ -60,8 +60,7 @@ class Worker:
         loops = [
             *(self._guarded(hands.group, hands.work(stop)) for hands in self._all_hands()),
             self._guarded("housekeeping", self._housekeeping(stop)),
-            self._guarded("parking", self._box.parking.watch(stop)),
-            self._guarded("degraded", self._box.rescoring.watch(stop, lambda: self._box.bus.lag(INTAKE, CONTROLLER))),
+            *(self._guarded(watch.name, watch.run(stop)) for watch in self._box.watches),
             self._box.relay.run(stop),
         ]
         if self._box.outbox is not None:
@@ -79,8 +78,8 @@ class Worker:
         await bus.subscribe(INTAKE, CONTROLLER)
         await bus.subscribe(STOCK, COUNTS)
         await bus.subscribe(JOURNAL, self._box.relay_group)
-        for follower in self._box.followers:
-            await bus.subscribe(OCCASIONS, follower.group)
+        for listener in self._box.followers:
+            await bus.subscribe(listener.topic, listener.group)
         if self._box.outbox is not None:
             await self._box.outbox.subscribe()
 
@@ -88,7 +87,7 @@ class Worker:
         """Hands for stock counts, for tier 3, and for orders unless the workflow is switched off: then their work stays."""
         enabled = self._box.workflow.enabled
         orders = [self._orders()] if enabled else []
-        return [*orders, self._counts(), *(self._occasions(follower) for follower in self._box.followers)]
+        return [*orders, self._counts(), *(self._listening(listener) for listener in self._box.followers)]
 
     def _orders(self) -> Hands:
         async def work(delivery: Delivery) -> None:
@@ -99,14 +98,14 @@ class Worker:
         hands.pause = self._box.threads.drain
         return hands
 
-    def _occasions(self, follower: Follower) -> Hands:
-        """Those of one order in turn, and many orders at once, so that a slow one holds up no other."""
+    def _listening(self, listener: Listener) -> Hands:
+        """The messages of one key in turn, and many keys at once, so that a slow one holds up no other."""
 
         async def work(delivery: Delivery) -> None:
-            await self._attempt(OCCASIONS, follower.group, delivery, follower.handle, _nothing)
+            await self._attempt(listener.topic, listener.group, delivery, listener.handle, _nothing)
 
-        hands = self._hands(OCCASIONS, follower.group, work, limit=OCCASIONS_IN_HAND, in_turn=True)
-        hands.concerns = follower.concerns
+        hands = self._hands(listener.topic, listener.group, work, limit=OCCASIONS_IN_HAND, in_turn=True)
+        hands.concerns = listener.concerns
         hands.finish_s = FOLLOWED_S
         return hands
 
@@ -126,7 +125,7 @@ class Worker:
         """Hand the relay to whoever comes next, and take this worker's name out of the groups."""
         await self._box.leadership.resign()
         groups = [(INTAKE, CONTROLLER), (JOURNAL, self._box.relay_group)]
-        groups += [(OCCASIONS, follower.group) for follower in self._box.followers]
+        groups += [(listener.topic, listener.group) for listener in self._box.followers]
         for topic, group in groups:
             await self._box.bus.leave(topic, group, self._box.owner)
 
@@ -225,7 +224,7 @@ class Worker:
     async def _housekeeping(self, stop: asyncio.Event) -> None:
         bus, metrics = self._box.bus, self._box.store.metrics
         groups = [(INTAKE, CONTROLLER), (JOURNAL, self._box.relay_group)]
-        groups += [(OCCASIONS, follower.group) for follower in self._box.followers]
+        groups += [(listener.topic, listener.group) for listener in self._box.followers]
         while not stop.is_set():
             with suppress(StoreUnavailable):
                 await bus.trim(INTAKE)

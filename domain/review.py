@@ -45,6 +45,8 @@ class Review(Document):
 
     review_id: ReviewId
     tenant: TenantId
+    workflow: str = "order"
+    """Which workflow waits for the answer and resumes with it."""
     entity_type: str
     entity_id: str
     stage: str
@@ -61,6 +63,9 @@ class Review(Document):
     content_digest: str
     """Digest of what was shown; a changed order voids the answer."""
     allowed_roles: tuple[str, ...]
+    blind: bool = False
+    """Whether recommendation, confidence and reasons are kept from the decider until the answer is given: a sample that
+    shows how much people follow the machine."""
     proposed_by: tuple[str, ...]
     """Agents and people behind the proposal; none of them may approve it."""
     created_at: AwareDatetime

@@ -124,7 +124,7 @@ async def _worked_off(box: Signalbox, worker: Worker, orders: int) -> None:
     async with asyncio.timeout(300):
         while worker.handled < orders:  # noqa: ASYNC110  # the worker counts; there is nothing to wait on
             await asyncio.sleep(0.02)
-        for topic, group in [("occasions", f.group) for f in box.followers] + [("journal", box.relay_group)]:
+        for topic, group in [(f.topic, f.group) for f in box.followers] + [("journal", box.relay_group)]:
             while (lag := await box.bus.lag(topic, group)).undelivered + lag.pending:  # noqa: ASYNC110  # as above
                 await asyncio.sleep(0.02)
 

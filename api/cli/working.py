@@ -6,12 +6,11 @@ from contextlib import asynccontextmanager, suppress
 
 from api.hands import BLOCK_MS
 from api.serving import working
-from api.worker import CONTROLLER
 from domain.order import OrderProgress
 from graph.bootstrap.system import Signalbox
 from graph.runtime.backlog import Backlog
+from graph.runtime.intake import CONTROLLER
 from graph.runtime.intake import TOPIC as INTAKE
-from graph.runtime.journal import OCCASIONS
 from graph.runtime.journal import TOPIC as JOURNAL
 from graph.runtime.orders import OrderRecord, thread_of
 
@@ -84,7 +83,7 @@ async def left_to_do(box: Signalbox) -> int:
 
 
 async def _following(box: Signalbox) -> int:
-    return await _lag(box, [(OCCASIONS, follower.group) for follower in box.followers])
+    return await _lag(box, [(listener.topic, listener.group) for listener in box.followers])
 
 
 async def _lag(box: Signalbox, groups: Iterable[tuple[str, str]]) -> int:

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from api.worker import CONTROLLER
 from domain.effect import EffectRecord
 from domain.errors import NotFound
 from domain.event import Event
@@ -18,6 +17,7 @@ from graph.bootstrap.system import Signalbox
 from graph.runtime.audit_lines import AuditLine, audit_lines, line_of
 from graph.runtime.backlog import Backlog
 from graph.runtime.dead_letters import DROPPED, DeadLetters, order_of
+from graph.runtime.intake import CONTROLLER
 from graph.runtime.intake import TOPIC as INTAKE
 from graph.runtime.journal import OCCASIONS, text
 from graph.runtime.journal import TOPIC as JOURNAL
@@ -189,7 +189,7 @@ def _letters(letters: Iterable[DeadLetter], tenant: str | None) -> tuple[dict[Re
 
 async def _following(box: Signalbox, backlog: Backlog) -> set[str]:
     threads: set[str] = set()
-    for follower in box.followers:
+    for follower in (f for f in box.followers if f.topic == OCCASIONS):
         threads |= {
             waiting.message.key
             for waiting in await backlog.unfinished(OCCASIONS, follower.group)

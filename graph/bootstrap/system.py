@@ -1,15 +1,11 @@
 """The one place that builds things: a whole Signalbox from settings, every part replaceable by an argument."""
 
-import os
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
-from redis.asyncio import Redis
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents import SPECS, AgentPorts, build
 from agents.stock_policy import POLICY as STOCK_POLICY
@@ -17,6 +13,7 @@ from domain.errors import ConfigError
 from domain.order import OrderProgress
 from domain.ports import Agent
 from graph.bootstrap import safety
+from graph.bootstrap.foundation import Foundation, lay
 from graph.bootstrap.settings import Settings
 from graph.effects import Effects
 from graph.order.arrivals import Arrivals
@@ -37,16 +34,17 @@ from graph.runtime.bus_marks import PublishMarks
 from graph.runtime.bus_rabbitmq import RabbitBus
 from graph.runtime.bus_redis import RedisBus
 from graph.runtime.clock import Clock, SystemClock
-from graph.runtime.connection import Batcher, connect
-from graph.runtime.database import open_database, upgrade
+from graph.runtime.connection import Batcher
 from graph.runtime.degraded import DegradedSwitch
 from graph.runtime.degraded_orders import DegradedOrders
+from graph.runtime.intake import CONTROLLER
+from graph.runtime.intake import TOPIC as INTAKE
 from graph.runtime.keys import Keyspace
 from graph.runtime.leases import Leadership
+from graph.runtime.listening import Listener, Watch
 from graph.runtime.outbox import Outbox
 from graph.runtime.relay import GROUP, AuditRelay
 from graph.runtime.risk_book import RiskBook
-from graph.runtime.server import EmbeddedServer
 from graph.runtime.stock_feed import FeedLimits, StockFeed
 from graph.runtime.stock_watch import WatchedWarehouse
 from graph.runtime.store import Store
@@ -57,7 +55,6 @@ from graph.topology.model import Topology, Workflow
 from graph.topology.problems import TopologyError
 from tools.connectors.directory import Systems
 from tools.fx import Rates
-from tools.sandbox import Sandbox
 
 log = structlog.get_logger(__name__)
 
@@ -88,19 +85,9 @@ class Registry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Signalbox:
+class Signalbox(Foundation):
     """A running system's parts."""
 
-    settings: Settings
-    clock: Clock
-    owner: str
-    """Names this process among all that share the store."""
-    redis: Redis
-    keys: Keyspace
-    store: Store
-    bus: RedisBus
-    engine: AsyncEngine
-    audit: AuditStore
     relay: AuditRelay
     leadership: Leadership
     """Of the audit relay."""
@@ -108,9 +95,6 @@ class Signalbox:
     """Publishes the journal to Kafka or RabbitMQ, when one is configured."""
     relay_group: str
     """The relay's consumer group on the journal."""
-    systems: Systems
-    sandbox: Sandbox | None
-    """The in-process stand-ins, when they are what runs."""
     topology: Topology
     workflow: Workflow
     effects: Effects
@@ -124,7 +108,10 @@ class Signalbox:
     """Peak mode: on, off, or as the signs say."""
     rescoring: Rescoring
     """Watches over peak mode and looks again at what was decided in it."""
-    followers: tuple[Follower, ...]
+    followers: tuple[Listener, ...]
+    """Whoever acts on events; each has its own consumer group."""
+    watches: tuple[Watch, ...]
+    """What a worker does beside the events: each runs until the worker stops."""
     agents: dict[str, Agent]
     risk_book: RiskBook
     """Exceptions for single customers, and hashes of confirmed fraud."""
@@ -163,21 +150,14 @@ def load_topology(settings: Settings) -> Topology:
 async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExitStack) -> Signalbox:
     topology = load_topology(settings)
     workflow = topology.workflow(ORDER_WORKFLOW)
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    redis = await _redis(settings, stack)
-    keys = Keyspace(shards=settings.redis_shards)
-    batcher = Batcher(redis)
-    stack.push_async_callback(batcher.aclose)
-    owner = f"{socket.gethostname()}:{os.getpid()}:{clock.new_id()[-6:]}"
-    store = Store.over(batcher, keys, clock, owner=owner, lease_ms=settings.lease_ms)
-    bus = RedisBus(redis, batcher, keys)
-    engine, audit = await _audit(settings, stack)
-    plain, sandbox = await _systems(settings, stack)
+    base = await lay(settings, clock, stack)
+    store, keys, batcher, owner = base.store, base.keys, base.store.batcher, base.owner
     feed = StockFeed(batcher, keys, FEED_LIMITS, clock=clock)
-    systems = replace(plain, wms=WatchedWarehouse(plain.wms, feed, clock))
+    base = replace(base, systems=replace(base.systems, wms=WatchedWarehouse(base.systems.wms, feed, clock)))
+    systems = base.systems
     watching = Leadership(batcher, keys, "parking", owner, lease_ms=settings.lease_ms)
     parking = Parking(store, systems.wms, feed, lead=watching)
-    guard = AuditGuard(bus, max_lag_s=settings.audit_max_lag_s)
+    guard = AuditGuard(base.bus, max_lag_s=settings.audit_max_lag_s)
     effects = Effects(systems, store.ledger, clock, audit_keeps_up=guard.check)
     rates = Rates(systems.erp, clock.now)
     ports = _ports(systems, store, feed)
@@ -187,25 +167,16 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         _carried(workflow, settings), store, effects, parking, lambda carried: staff(carried, ports), switch=switch
     )
     controller = OrderController(
-        store, threads, effects, Arrivals(store.intake, systems.channels), rates, remembered=Memory(audit).ended
+        store, threads, effects, Arrivals(store.intake, systems.channels), rates, remembered=Memory(base.audit).ended
     )
     leadership = Leadership(batcher, keys, "relay", owner, lease_ms=settings.lease_ms)
+    rescoring = Rescoring(store, switch, workflow, agents, effects)
     return Signalbox(
-        settings=settings,
-        clock=clock,
-        owner=owner,
-        redis=redis,
-        keys=keys,
-        store=store,
-        bus=bus,
-        engine=engine,
-        audit=audit,
+        **vars(base),
         leadership=leadership,
-        relay=AuditRelay(bus, audit, consumer=owner, lead=leadership.lead),
-        outbox=_outbox(settings, bus, batcher, keys, owner, stack),
+        relay=AuditRelay(base.bus, base.audit, consumer=owner, lead=leadership.lead),
+        outbox=_outbox(settings, base.bus, batcher, keys, owner, stack),
         relay_group=GROUP,
-        systems=systems,
-        sandbox=sandbox,
         topology=topology,
         workflow=workflow,
         effects=effects,
@@ -214,8 +185,12 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         feed=feed,
         parking=parking,
         switch=switch,
-        rescoring=Rescoring(store, switch, workflow, agents, effects),
+        rescoring=rescoring,
         followers=(Follower(workflow.tier_3, agents, store, effects, switch),) if workflow.tier_3 else (),
+        watches=(
+            Watch("parking", parking.watch),
+            Watch("degraded", lambda stop: rescoring.watch(stop, lambda: base.bus.lag(INTAKE, CONTROLLER))),
+        ),
         agents=agents,
         risk_book=RiskBook(batcher, keys),
     )
@@ -234,38 +209,6 @@ def _outbox(
     broker = KafkaBus(url, marks) if settings.bus == "kafka" else RabbitBus(url, marks)
     stack.push_async_callback(broker.close)
     return Outbox(bus, broker, consumer=owner, claim_idle_ms=settings.claim_idle_ms)
-
-
-async def _redis(settings: Settings, stack: AsyncExitStack) -> Redis:
-    if settings.redis_url is None:
-        server = await stack.enter_async_context(EmbeddedServer(settings.redis_folder))
-        url = server.url
-    else:
-        url = settings.redis_url.get_secret_value()
-        safety.check_redis_url(url)
-    client = connect(url, concurrency=settings.worker_concurrency * 2 + 16)
-    stack.push_async_callback(client.aclose)
-    await safety.check_redis(client)
-    return client
-
-
-async def _audit(settings: Settings, stack: AsyncExitStack) -> tuple[AsyncEngine, AuditStore]:
-    engine = open_database(settings.sql_url)
-    stack.push_async_callback(engine.dispose)
-    await upgrade(engine)
-    return engine, AuditStore(engine)
-
-
-async def _systems(settings: Settings, stack: AsyncExitStack) -> tuple[Systems, Sandbox | None]:
-    if settings.backends_url is None:
-        sandbox = await stack.enter_async_context(
-            Sandbox(settings.home / "sandbox.sqlite3", seed=settings.sandbox_seed)
-        )
-        return Systems.in_process(sandbox), sandbox
-    token = settings.backends_token.get_secret_value() if settings.backends_token else ""
-    systems = Systems.over_http(settings.backends_url, token)
-    stack.push_async_callback(systems.aclose)
-    return systems, None
 
 
 def _ports(systems: Systems, store: Store, feed: StockFeed) -> AgentPorts:

@@ -22,6 +22,7 @@ from graph.order.asking import MODES, decided, marked
 from graph.order.run import OrderRun
 from graph.runtime.atomics import UNFENCED
 from graph.runtime.degraded import DegradedSwitch
+from graph.runtime.journal import OCCASIONS as TOPIC
 from graph.runtime.orders import OrderRecord
 from graph.runtime.store import Store
 from graph.topology.model import AgentNode, Autonomy
@@ -37,6 +38,7 @@ ONCE_PER_ORDER = frozenset({EffectKind.POST_LOYALTY, EffectKind.REVERSE_LOYALTY}
 class Follower:
     """The tier-3 agents of a workflow and their place in the event stream: the order is read once for all of them."""
 
+    topic = TOPIC
     group = "tier3"
     """The consumer group on the occasions topic."""
 

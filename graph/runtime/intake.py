@@ -22,6 +22,8 @@ from graph.runtime.orders import thread_of
 from graph.runtime.scripts import Script
 
 TOPIC = "intake"
+CONTROLLER = "controller"
+"""The consumer group that carries orders."""
 DEDUPE_TTL_S = 30 * 24 * 3600
 """Platforms repeat a webhook for hours and people for days; a month covers both."""
 RAW_TTL_S = 14 * 24 * 3600

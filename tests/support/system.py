@@ -23,8 +23,8 @@ from graph.bootstrap.settings import Settings, read_settings
 from graph.bootstrap.system import Signalbox, Staff, open_signalbox
 from graph.runtime.audit_chain import AuditRow
 from graph.runtime.intake import TOPIC as INTAKE
-from graph.runtime.journal import OCCASIONS, text
 from graph.runtime.journal import TOPIC as JOURNAL
+from graph.runtime.journal import text
 from graph.runtime.orders import OrderRecord, thread_of
 from tests.support.waiting import wait_until
 from tools.channels.protocol import DeliveryKind
@@ -224,7 +224,7 @@ class Rig:
 
     async def idle(self, *, within_s: float = 20.0) -> None:
         """Wait until no work is left on any topic: nothing undelivered, nothing unacknowledged."""
-        groups = [(INTAKE, "controller"), *((OCCASIONS, follower.group) for follower in self.box.followers)]
+        groups = [(INTAKE, "controller"), *((listener.topic, listener.group) for listener in self.box.followers)]
 
         async def look() -> bool:
             lags = [await self.box.bus.lag(topic, group) for topic, group in groups]
