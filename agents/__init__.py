@@ -30,6 +30,7 @@ from agents.tax import TaxAssessment
 from agents.tax_rules import shipped_rules
 from domain.effect import EffectKind
 from domain.errors import ConfigError
+from domain.language import NoModel
 from domain.ports import (
     ActivityPort,
     Agent,
@@ -38,6 +39,7 @@ from domain.ports import (
     CustomerPort,
     DemandPort,
     FeedPort,
+    LanguagePort,
     RatePort,
     RiskBookPort,
     SegmentPort,
@@ -67,6 +69,8 @@ class AgentPorts:
 
     rates: RatePort | None = None
     """Where exchange rates come from when not from the ERP."""
+    language: LanguagePort = field(default_factory=NoModel)
+    """Language models; silent where none is configured."""
 
     @cached_property
     def network(self) -> Network:

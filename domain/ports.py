@@ -11,6 +11,7 @@ from domain.effect import Effect, EffectKind, Receipt
 from domain.fx import Rate
 from domain.ids import EffectKey, Sku, WarehouseId
 from domain.inventory import DemandTable, FeedState, StockLevel
+from domain.language import Answer, Check, LanguageRequest
 from domain.order import Order
 from domain.risk import CustomerException, SegmentSnapshot
 from domain.shipment import Lane, Warehouse
@@ -189,6 +190,19 @@ class Agent(Protocol):
 
     def fallback(self, name: str, case: AgentCase, why: str) -> Verdict:
         """The declared fallback's verdict, computed from the case alone, without reading anything."""
+
+
+class LanguagePort(Protocol):
+    """Asks language models: bounded in time, attempts and money, checked, recorded. Safe to share between tasks."""
+
+    async def ask(self, request: LanguageRequest, *, check: Check | None = None) -> Answer:
+        """Answer the request, or say why there is no answer; a failing provider or store is never an error.
+
+        ``check`` holds the answer against the caller's records; what it faults is repaired once, then there is no answer.
+
+        Raises:
+            ConfigError: the prompt does not exist, or the request's variables are not the ones its manifest names.
+        """
 
 
 class Message(Document):
