@@ -20,6 +20,7 @@ class EffectKind(StrEnum):
     VOID_LABEL = "void_label"
     CREATE_FULFILMENT = "create_fulfilment"
     CANCEL_FULFILMENT = "cancel_fulfilment"
+    RECALL_FULFILMENTS = "recall_fulfilments"
     UPDATE_OMS = "update_oms"
     CANCEL_OMS = "cancel_oms"
     UPDATE_CHANNEL = "update_channel"

@@ -94,6 +94,19 @@ class CancelFulfilment(Document):
     fulfilment_key: EffectKey
 
 
+class RecallFulfilments(Document):
+    """RECALL_FULFILMENTS: stop picking these parcels and hold their goods where they are wanted now, all or nothing.
+
+    One transaction: the units go back, the hold is confirmed for ``lines`` alone, and is picked anew. Refused with
+    TooLate when a parcel was handed over, with INSUFFICIENT stock when the other site has not enough.
+    """
+
+    order_id: OrderId
+    hold_key: EffectKey
+    fulfilment_keys: tuple[EffectKey, ...]
+    lines: tuple[HoldLine, ...] = Field(min_length=1)
+
+
 class UpdateOms(Document):
     """UPDATE_OMS: write state, warehouse and tracking to the order management system."""
 

@@ -35,6 +35,10 @@ DEADLINE_S = 10.0
 """Of one call; the connectors' own deadlines are shorter."""
 
 
+_LAST_WORD = frozenset({EffectKind.UPDATE_OMS, EffectKind.UPDATE_CHANNEL})
+"""Where each effect replaces the one before it, taking back the last takes back all."""
+
+
 class CancelRequested(Refused):
     """The order was asked to be cancelled before this release effect began."""
 
@@ -151,10 +155,13 @@ class Effects:
             Transient: a compensation could not be made now; calling again goes on where this stopped.
         """
         receipts = []
+        spared = set(spare)
         for record in reversed(await self._ledger.records(holder.thread)):
-            if record.kind in spare:
+            if record.kind in spared:
                 continue
             done = await self._settled(holder, record)
+            if done and record.kind in _LAST_WORD:
+                spared.add(record.kind)
             undo = done and self._undo(holder, done, reason=reason, decision_id=decision_id)
             if undo:
                 receipts.append(await self.apply(holder, undo, heed_cancel=False, undoing=True))

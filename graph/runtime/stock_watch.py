@@ -6,16 +6,17 @@ from pydantic import ValidationError
 
 from domain.effect import Effect, EffectKind, Receipt
 from domain.ids import Sku, WarehouseId
-from domain.intent import ConfirmHold, HoldStock
+from domain.intent import ConfirmHold, HoldStock, RecallFulfilments
 from domain.inventory import StockLevel
 from domain.ports import WarehousePort
 from domain.shipment import Warehouse
 from graph.runtime.clock import Clock
 from graph.runtime.stock_feed import StockFeed
 
-_TAKES: Mapping[EffectKind, type[HoldStock] | type[ConfirmHold]] = {
+_TAKES: Mapping[EffectKind, type[HoldStock] | type[ConfirmHold] | type[RecallFulfilments]] = {
     EffectKind.HOLD_STOCK: HoldStock,
     EffectKind.CONFIRM_HOLD: ConfirmHold,
+    EffectKind.RECALL_FULFILMENTS: RecallFulfilments,
 }
 
 
@@ -86,5 +87,5 @@ class WatchedWarehouse:
             taken = model.model_validate(effect.args)
         except ValidationError:
             return  # a probe for a receipt carries no lines
-        key = taken.hold_key if isinstance(taken, ConfirmHold) else effect.key
+        key = effect.key if isinstance(taken, HoldStock) else taken.hold_key
         await self._feed.sold(key, taken.lines, at=receipt.applied_at)

@@ -27,6 +27,7 @@ from tests.support.outside import (
     label,
     line,
     lookup,
+    recall,
     release,
     served,
     shelf,
@@ -320,6 +321,31 @@ async def test_fulfilments_consume_the_hold_and_can_be_taken_back(outside: Outsi
     assert (totals.consumed, totals.held, totals.balanced) == (0, 0, True)
 
 
+async def test_parcels_are_recalled_to_another_site_whole_or_not_at_all(outside: Outside) -> None:
+    """domain/R8: goods being picked move to another site in one transaction; what that site lacks moves nothing."""
+    held = hold([line(PLENTY, "HKG", 3), line(PLENTY, "SIN", 2, line_id="2")])
+    first, second = fulfil(held, "HKG", {PLENTY: 3}, "T-1"), fulfil(held, "SIN", {PLENTY: 2}, "T-2", part="2")
+    for wanted in (held, confirm(held), first, second):
+        await apply(outside.systems, wanted)
+    with pytest.raises(InsufficientStock):
+        await apply(outside.systems, recall(held, [first], [line(PLENTY, "SIN", 10**6)], part="much"))
+    assert (await shelf(outside.sandbox, PLENTY, "HKG"))[0] == 997
+    moved = recall(held, [first], [line(PLENTY, "SIN", 3)])
+    await apply(outside.systems, moved)
+    await apply(outside.systems, moved)
+    assert await shelf(outside.sandbox, PLENTY, "HKG") == (1_000, 0)
+    assert await shelf(outside.sandbox, PLENTY, "SIN") == (998, 3)
+    await apply(outside.systems, fulfil(held, "SIN", {PLENTY: 3}, "T-3", part="3"))
+    assert await shelf(outside.sandbox, PLENTY, "SIN") == (995, 0)
+    totals = await outside.sandbox.stock_totals()
+    assert (totals.consumed, totals.held, totals.balanced) == (5, 0, True)
+    with pytest.raises(ConnectorRejected, match="does not exist"):
+        await apply(outside.systems, recall(held, [fulfil(held, "HKG", {PLENTY: 1}, "T-9", part="9")],
+                                            [line(PLENTY, "HKG", 1)], part="unknown"))  # fmt: skip
+    with pytest.raises(ConnectorRejected, match="unknown"):
+        await apply(outside.systems, recall(hold([line(PLENTY, "HKG")], order="never"), [], [line(PLENTY, "HKG")]))
+
+
 async def test_what_was_scanned_cannot_be_undone(outside: Outside) -> None:
     """After the carrier's first scan, label and fulfilment are too late to undo."""
     held = hold([line(PLENTY, "HKG")])
@@ -339,6 +365,8 @@ async def test_what_was_scanned_cannot_be_undone(outside: Outside) -> None:
         )
     with pytest.raises(TooLate):
         await apply(outside.systems, effect(EffectKind.CANCEL_FULFILMENT, {"fulfilment_key": picked.key}))
+    with pytest.raises(TooLate):
+        await apply(outside.systems, recall(held, [picked], [line(PLENTY, "SIN")]))
     assert await shelf(outside.sandbox, PLENTY, "HKG") == (999, 0)
 
 

@@ -138,6 +138,12 @@ def fulfil(held: Effect, warehouse: str, skus: dict[str, int], tracking: str, *,
     return effect(EffectKind.CREATE_FULFILMENT, args, order=held.entity_id, part=part)
 
 
+def recall(held: Effect, parcels: list[Effect], lines: list[dict[str, Any]], *, part: str = "w2") -> Effect:
+    """Taking parcels back from picking and holding their goods at other places."""
+    args = {"hold_key": held.key, "fulfilment_keys": [parcel.key for parcel in parcels], "lines": lines}
+    return effect(EffectKind.RECALL_FULFILMENTS, args, order=held.entity_id, part=part)
+
+
 def story(sku: Sku, warehouse: str = "HKG") -> list[Effect]:
     """One order's effects of every kind, each possible after those before it."""
     held = hold([line(sku, warehouse)])
@@ -161,6 +167,7 @@ def story(sku: Sku, warehouse: str = "HKG") -> list[Effect]:
         effect(EffectKind.REVERSE_LOYALTY, {"customer_id": "C-00001", "loyalty_key": credited.key}),
         effect(EffectKind.CANCEL_CHANNEL, place | {"reason": "customer asked"}),
         effect(EffectKind.CANCEL_OMS, {"reason": "customer asked"}),
+        recall(held, [picked], [line(sku, warehouse)]),
         effect(EffectKind.CANCEL_FULFILMENT, {"fulfilment_key": picked.key}),
         effect(EffectKind.VOID_LABEL, {"service": "kite:priority", "label_key": booked.key}),
         effect(EffectKind.REFUND_PAYMENT, {"amount": money, "reason": "customer asked"}),

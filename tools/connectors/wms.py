@@ -28,6 +28,7 @@ class WarehouseConnector(EffectConnector):
             EffectKind.RELEASE_HOLD,
             EffectKind.CREATE_FULFILMENT,
             EffectKind.CANCEL_FULFILMENT,
+            EffectKind.RECALL_FULFILMENTS,
         }
     )
 

@@ -13,12 +13,19 @@ from typing import Any
 import orjson
 
 from domain.effect import Effect, EffectKind
-from domain.errors import Conflict, ConnectorRejected, NotFound, TooLate
+from domain.errors import Conflict, ConnectorRejected, NotFound
 from domain.ids import EffectKey, Sku
-from domain.intent import CancelFulfilment, ConfirmHold, CreateFulfilment, HoldStock, ReleaseHold
+from domain.intent import (
+    CancelFulfilment,
+    ConfirmHold,
+    CreateFulfilment,
+    HoldStock,
+    RecallFulfilments,
+    ReleaseHold,
+)
 from domain.inventory import Hold, HoldLine, HoldState, StockLevel
 from domain.shipment import Warehouse
-from tools.sandbox import holds
+from tools.sandbox import fulfilments, holds
 from tools.sandbox.faults import Fault, FaultMode
 from tools.sandbox.system import Change, System, parse_args, reference
 from tools.sandbox.world import World
@@ -44,6 +51,7 @@ class WarehouseSystem(System):
         EffectKind.RELEASE_HOLD: "_release",
         EffectKind.CREATE_FULFILMENT: "_fulfil",
         EffectKind.CANCEL_FULFILMENT: "_cancel_fulfilment",
+        EffectKind.RECALL_FULFILMENTS: "_recall",
     }
 
     async def warehouses(self) -> Sequence[Warehouse]:
@@ -244,25 +252,22 @@ class WarehouseSystem(System):
 
     def _cancel_fulfilment(self, connection: sqlite3.Connection, effect: Effect, now: datetime) -> Change:
         args = parse_args(CancelFulfilment, effect)
-        found = connection.execute(
-            "SELECT state, skus FROM fulfilments WHERE fulfilment_key = ? AND tenant = ?",
-            (args.fulfilment_key, effect.tenant),
-        ).fetchone()
-        if found is None:
-            raise ConnectorRejected(f"fulfilment {args.fulfilment_key} does not exist; there is nothing to cancel")
-        state, skus = found
-        if state == "handed_over":
-            raise TooLate(f"fulfilment {args.fulfilment_key} was handed to the carrier; start a return instead")
-        units = holds.unpack(skus) if state == "picking" else {}
-        connection.executemany(
-            "UPDATE stock SET on_hand = on_hand + ?, consumed = consumed - ? WHERE sku = ? AND warehouse = ?",
-            [(count, count, sku, warehouse) for (sku, warehouse), count in units.items()],
-        )
-        connection.execute(
-            "UPDATE fulfilments SET state = 'cancelled' WHERE fulfilment_key = ? AND tenant = ?",
-            (args.fulfilment_key, effect.tenant),
-        )
+        units = fulfilments.stop(connection, args.fulfilment_key, effect.tenant)
         return Change(reference=reference("unpick", effect), detail={"units": sum(units.values())})
+
+    def _recall(self, connection: sqlite3.Connection, effect: Effect, now: datetime) -> Change:
+        args = parse_args(RecallFulfilments, effect)
+        found = holds.find(connection, args.hold_key, effect.tenant)
+        if found is None or found[0] not in (HoldState.CONFIRMED, HoldState.CONSUMED):
+            state = "unknown" if found is None else found[0].value
+            raise ConnectorRejected(f"hold {args.hold_key} is {state}; only what is being picked can be recalled")
+        for key in args.fulfilment_keys:
+            fulfilments.stop(connection, key, effect.tenant)
+        holds.give_back(connection, found[1])
+        wanted = holds.units_of(args.lines)
+        holds.take(connection, wanted)
+        holds.save(connection, args.hold_key, effect.tenant, HoldState.CONFIRMED, wanted)
+        return Change(reference=reference("recall", effect), detail={"units": sum(wanted.values())})
 
 
 def _waiting_parcels(connection: sqlite3.Connection) -> list[tuple[str, int]]:
