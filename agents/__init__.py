@@ -14,7 +14,7 @@ from agents.fraud_book import MemoryRiskBook
 from agents.fraud_calibration import shipped_calibration
 from agents.fraud_detection import Edition, FraudDetection, rules_edition
 from agents.fraud_scorecard import SCORECARD_CALIBRATION_FILE, scorecard_edition
-from agents.fraud_segments import ShippedSegments
+from agents.fraud_segments import Segments, ShippedSegments
 from agents.fraud_thresholds import shipped_thresholds
 from agents.inventory_reservation import POLICY as STOCK_POLICY
 from agents.inventory_reservation import InventoryReservation
@@ -32,18 +32,18 @@ from domain.effect import EffectKind
 from domain.errors import ConfigError
 from domain.language import NoModel
 from domain.ports import (
-    ActivityPort,
+    ActivityReads,
     Agent,
-    CarrierPort,
+    CarrierReads,
     CataloguePort,
-    CustomerPort,
+    CustomerReads,
     DemandPort,
     FeedPort,
     LanguagePort,
     RatePort,
     RiskBookPort,
     SegmentPort,
-    WarehousePort,
+    WarehouseReads,
 )
 
 __all__ = ["SPECS", "AgentPorts", "AgentSpec", "build"]
@@ -53,11 +53,11 @@ __all__ = ["SPECS", "AgentPorts", "AgentSpec", "build"]
 class AgentPorts:
     """What agents may read. One value builds all agents of a process, so that they share what they have read."""
 
-    wms: WarehousePort
-    carriers: Mapping[str, CarrierPort]
-    crm: CustomerPort
+    wms: WarehouseReads
+    carriers: Mapping[str, CarrierReads]
+    crm: CustomerReads
     erp: CataloguePort
-    activity: ActivityPort
+    activity: ActivityReads
     risk_book: RiskBookPort = field(default_factory=MemoryRiskBook)
     """Exceptions for customers and confirmed fraud; empty unless a shop keeps one."""
     segments: SegmentPort = field(default_factory=ShippedSegments)
@@ -76,6 +76,11 @@ class AgentPorts:
     def network(self) -> Network:
         """Sites and lanes, read once a minute for all agents."""
         return Network(self.wms, self.carriers)
+
+    @cached_property
+    def segment_tables(self) -> Segments:
+        """Sizes of orders, read once in ten minutes for all agents."""
+        return Segments(self.segments)
 
     @cached_property
     def exchange(self) -> Exchange:
@@ -113,7 +118,7 @@ def _fraud(ports: AgentPorts, edition: Edition) -> FraudDetection:
         erp=ports.erp,
         exchange=ports.exchange,
         book=ports.risk_book,
-        segments=ports.segments,
+        segments=ports.segment_tables,
         edition=edition,
     )
 

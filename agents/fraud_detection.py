@@ -27,8 +27,10 @@ from agents.fraud_segments import Segments, ShippedSegments
 from agents.fraud_signals import Signals, read_signals
 from agents.fraud_table import FraudTable, shipped_table
 from agents.fraud_thresholds import Thresholds, ThresholdSchedule, shipped_thresholds
+from agents.reads import BUDGET
+from agents.recording import recalled
 from domain.decision import Verdict
-from domain.ports import ActivityPort, AgentCase, CataloguePort, CustomerPort, RiskBookPort, SegmentPort
+from domain.ports import ActivityReads, AgentCase, CataloguePort, CustomerReads, RiskBookPort, SegmentPort
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,12 +139,12 @@ class FraudDetection:
     def __init__(
         self,
         *,
-        activity: ActivityPort,
-        crm: CustomerPort,
+        activity: ActivityReads,
+        crm: CustomerReads,
         erp: CataloguePort,
         exchange: Exchange | None = None,
         book: RiskBookPort | None = None,
-        segments: SegmentPort | None = None,
+        segments: SegmentPort | Segments | None = None,
         edition: Edition | None = None,
     ) -> None:
         """``edition`` says which version this is; the published rules unless another is given."""
@@ -154,7 +156,7 @@ class FraudDetection:
             erp=erp,
             exchange=exchange or Exchange(erp),
             book=book or MemoryRiskBook(),
-            segments=Segments(segments or ShippedSegments()),
+            segments=segments if isinstance(segments, Segments) else Segments(segments or ShippedSegments()),
         )
 
     @cached_property
@@ -175,7 +177,7 @@ class FraudDetection:
             return self.judging.judge(signals, at=case.now)
         terms = self.judging.edition.judging(case.now).degraded
         signals = read_signals(case.order, await self._reader.read_quickly(case, table, terms), table)
-        offer = self.budget.offer(case.now, reviews_per_hour(case.hints, terms))
+        offer = recalled(BUDGET, self.budget.offer(case.now, reviews_per_hour(case.hints, terms)))
         verdict, peak = self.judging.judge_degraded(signals, at=case.now, offer=offer)
         asked = verdict.decision in {"review", "hold"}
         self.budget.note(case.now, peak.saved, asked=asked)

@@ -12,7 +12,7 @@ from agents.fraud_thresholds import DegradedTerms
 from domain.errors import Transient
 from domain.ids import Sku
 from domain.order import Order
-from domain.ports import ActivityPort, AgentCase, CataloguePort, CustomerHistory, CustomerPort, RiskBookPort
+from domain.ports import ActivityReads, AgentCase, CataloguePort, CustomerHistory, CustomerReads, RiskBookPort
 from domain.risk import CustomerException
 
 COUNTED = {
@@ -33,8 +33,8 @@ class FraudReader:
     def __init__(
         self,
         *,
-        activity: ActivityPort,
-        crm: CustomerPort,
+        activity: ActivityReads,
+        crm: CustomerReads,
         erp: CataloguePort,
         exchange: Exchange,
         book: RiskBookPort,

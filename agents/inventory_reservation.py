@@ -16,7 +16,7 @@ from domain.decision import Verdict
 from domain.ids import Sku, WarehouseId
 from domain.inventory import FeedState, StockLevel
 from domain.order import OrderLine
-from domain.ports import AgentCase, DemandPort, FeedPort, WarehousePort
+from domain.ports import AgentCase, DemandPort, FeedPort, WarehouseReads
 from domain.shipment import Warehouse
 from domain.values import Plain
 
@@ -43,7 +43,7 @@ class InventoryReservation:
     def __init__(
         self,
         *,
-        wms: WarehousePort,
+        wms: WarehouseReads,
         network: Network,
         feed: FeedPort | None = None,
         demand: DemandPort | None = None,

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from domain.ports import CarrierPort, WarehousePort
+from domain.ports import CarrierReads, WarehouseReads
 from domain.shipment import Lane, Warehouse
 
 FRESH_FOR = timedelta(seconds=60)
@@ -17,7 +17,7 @@ FRESH_FOR = timedelta(seconds=60)
 class Network:
     """Warehouses and carrier lanes behind a short-lived cache; time is an argument."""
 
-    def __init__(self, wms: WarehousePort, carriers: Mapping[str, CarrierPort], *, fresh_for: timedelta = FRESH_FOR):
+    def __init__(self, wms: WarehouseReads, carriers: Mapping[str, CarrierReads], *, fresh_for: timedelta = FRESH_FOR):
         """``fresh_for`` zero reads anew every time."""
         self._wms = wms
         self._carriers = carriers

@@ -14,6 +14,8 @@ from agents.inventory_reservation import POLICY as STOCK_POLICY
 from agents.inventory_reservation import StockPolicy
 from agents.network import Network
 from agents.precedents import held_lines, route_plan
+from agents.reads import KNOWN_GOODS
+from agents.recording import recalled
 from agents.routing_desk import RoutingDesk, Surroundings
 from agents.routing_duty import limit_currencies
 from agents.routing_policy import POLICY, RoutingPolicy
@@ -25,7 +27,7 @@ from domain.decision import Outcome, Reason, Verdict
 from domain.ids import Sku, WarehouseId
 from domain.inventory import StockLevel
 from domain.order import Order
-from domain.ports import AgentCase, CataloguePort, WarehousePort
+from domain.ports import AgentCase, CataloguePort, WarehouseReads
 
 __all__ = ["POLICY", "OrderRouting", "RoutingPolicy"]
 
@@ -40,7 +42,7 @@ class OrderRouting:
     def __init__(
         self,
         *,
-        wms: WarehousePort,
+        wms: WarehouseReads,
         erp: CataloguePort,
         network: Network,
         exchange: Exchange,
@@ -99,11 +101,13 @@ class OrderRouting:
         held: dict[tuple[WarehouseId, Sku], int] = {}
         for line in held_lines(case.decisions):
             held[line.warehouse, line.sku] = held.get((line.warehouse, line.sku), 0) + line.quantity
+        remembered = {line.sku: self._products[line.sku] for line in case.order.lines if line.sku in self._products}
+        known = recalled(KNOWN_GOODS, remembered)
         around = Surroundings(
             sites=self._network.last_warehouses(),
             lanes=self._network.last_lanes(country),
             levels=(),
-            products={line.sku: self._products[line.sku] for line in case.order.lines if line.sku in self._products},
+            products=known,
             rates=self._exchange.last_table(),
         )
         if not case.order.open_lines:

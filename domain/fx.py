@@ -141,6 +141,11 @@ class RateTable:
         self._rates = {quote: [days[day] for day in sorted(days)] for quote, days in by_day.items()}
         self._days = {quote: [rate.day for rate in rates] for quote, rates in self._rates.items()}
 
+    @property
+    def rates(self) -> tuple[Rate, ...]:
+        """Every rate in the table, by currency and day; a table made of them is equal."""
+        return tuple(rate for _, rates in sorted(self._rates.items()) for rate in rates)
+
     def usd_equivalent(self, money: Money, *, at: datetime) -> UsdEquivalent:
         """``money`` in US dollars by the newest rate not dated after ``at`` (its day in UTC).
 

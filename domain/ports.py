@@ -42,14 +42,18 @@ class EffectPort(Protocol):
         """
 
 
-class WarehousePort(EffectPort, Protocol):
-    """Warehouse management: sites, stock, holds, fulfilments."""
+class WarehouseReads(Protocol):
+    """What may be read of warehouse management. Agents get no more than this."""
 
     async def warehouses(self) -> Sequence[Warehouse]:
         """Every site goods can leave from."""
 
     async def stock(self, skus: Sequence[Sku]) -> Sequence[StockLevel]:
         """Levels of the named SKUs in every warehouse that knows them; unknown SKUs are absent."""
+
+
+class WarehousePort(EffectPort, WarehouseReads, Protocol):
+    """Warehouse management: sites, stock, holds, fulfilments."""
 
 
 class FeedPort(Protocol):
@@ -66,11 +70,15 @@ class DemandPort(Protocol):
         """What has been measured of the named SKUs; those nobody has measured are absent."""
 
 
-class CarrierPort(EffectPort, Protocol):
-    """One carrier or aggregator: what it sells where, and labels."""
+class CarrierReads(Protocol):
+    """What may be read of one carrier or aggregator."""
 
     async def lanes(self, country: str) -> Sequence[Lane]:
         """Every lane sold to the country (ISO 3166-1 alpha-2)."""
+
+
+class CarrierPort(EffectPort, CarrierReads, Protocol):
+    """One carrier or aggregator: what it sells where, and labels."""
 
     async def scanned(self, label_key: EffectKey) -> bool:
         """Whether the carrier has taken over the parcel whose label was booked under this key.
@@ -101,11 +109,15 @@ class CustomerHistory:
     """SHA-256 of places delivered to undisputed (line1|city|postcode|country, lower case); None when not kept."""
 
 
-class CustomerPort(EffectPort, Protocol):
-    """Customer relations: history, loyalty points, tags."""
+class CustomerReads(Protocol):
+    """What may be read of customer relations."""
 
     async def history(self, customer_id: str) -> CustomerHistory:
         """What is known of the customer; an unknown id gives an empty history."""
+
+
+class CustomerPort(EffectPort, CustomerReads, Protocol):
+    """Customer relations: history, loyalty points, tags."""
 
 
 class RatePort(Protocol):
@@ -146,14 +158,18 @@ class SegmentPort(Protocol):
         """The newest snapshot."""
 
 
-class ActivityPort(Protocol):
+class ActivityReads(Protocol):
     """Counts of recent activity by card, device, address and so on, in exact sliding windows."""
-
-    async def record(self, *, tenant: str, keys: Mapping[str, str], order_id: str, account: str, at: datetime) -> None:
-        """Note one order under each named key (``card`` -> fingerprint). Recording the same order again changes nothing."""
 
     async def count(self, *, tenant: str, name: str, value: str, since: datetime, distinct: str) -> int:
         """Distinct orders (``distinct='order'``) or accounts (``'account'``) seen under a key since an instant."""
+
+
+class ActivityPort(ActivityReads, Protocol):
+    """Recent activity, as intake notes it."""
+
+    async def record(self, *, tenant: str, keys: Mapping[str, str], order_id: str, account: str, at: datetime) -> None:
+        """Note one order under each named key (``card`` -> fingerprint). Recording the same order again changes nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,13 @@ import structlog
 
 from agents import SPECS, AgentPorts, build
 from agents.stock_policy import POLICY as STOCK_POLICY
+from agents.taped_ports import absent, taped
 from domain.errors import ConfigError
 from domain.order import OrderProgress
 from domain.ports import Agent
 from graph.bootstrap import safety
 from graph.bootstrap.foundation import Foundation, lay
+from graph.bootstrap.governance import Governance, govern
 from graph.bootstrap.settings import Settings
 from graph.effects import Effects
 from graph.order.arrivals import Arrivals
@@ -26,6 +28,7 @@ from graph.order.rescoring import Rescoring
 from graph.order.reviewing import Reviewing
 from graph.order.run import OrderRun
 from graph.order.state import OrderGraphState
+from graph.order.taping import Tapes
 from graph.order.threads import OrderThreads, graph_version
 from graph.runtime.audit import AuditStore
 from graph.runtime.audit_guard import AuditGuard
@@ -113,6 +116,8 @@ class Signalbox(Foundation):
     watches: tuple[Watch, ...]
     """What a worker does beside the events: each runs until the worker stops."""
     agents: dict[str, Agent]
+    governance: Governance
+    """Tapes of decisions, shadow reports, versions."""
     risk_book: RiskBook
     """Exceptions for single customers, and hashes of confirmed fraud."""
 
@@ -160,11 +165,19 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
     guard = AuditGuard(base.bus, max_lag_s=settings.audit_max_lag_s)
     effects = Effects(systems, store.ledger, clock, audit_keeps_up=guard.check)
     rates = Rates(systems.erp, clock.now)
-    ports = _ports(systems, store, feed)
+    ports = taped(_ports(systems, store, feed))
+    tapes = Tapes(without=absent(ports))
+    governance = govern(base)
     agents = staff(workflow, ports)
     switch = DegradedSwitch(store, owner=owner, lease_ms=settings.lease_ms)
     threads = _threads(
-        _carried(workflow, settings), store, effects, parking, lambda carried: staff(carried, ports), switch=switch
+        _carried(workflow, settings),
+        store,
+        effects,
+        parking,
+        lambda carried: staff(carried, ports),
+        switch=switch,
+        tapes=tapes,
     )
     controller = OrderController(
         store, threads, effects, Arrivals(store.intake, systems.channels), rates, remembered=Memory(base.audit).ended
@@ -186,12 +199,14 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         parking=parking,
         switch=switch,
         rescoring=rescoring,
-        followers=(Follower(workflow.tier_3, agents, store, effects, switch),) if workflow.tier_3 else (),
+        followers=(Follower(workflow.tier_3, agents, store, effects, switch, tapes),) if workflow.tier_3 else (),
         watches=(
             Watch("parking", parking.watch),
+            *governance.watches,
             Watch("degraded", lambda stop: rescoring.watch(stop, lambda: base.bus.lag(INTAKE, CONTROLLER))),
         ),
         agents=agents,
+        governance=governance,
         risk_book=RiskBook(batcher, keys),
     )
 
@@ -235,6 +250,7 @@ def _threads(
     staff: Callable[[Workflow], dict[str, Agent]],
     *,
     switch: DegradedSwitch,
+    tapes: Tapes,
 ) -> OrderThreads:
     """Compile the workflow in force, which comes first, and the earlier ones whose threads may still be waiting."""
     reviewing = Reviewing(
@@ -244,7 +260,7 @@ def _threads(
     for workflow in carried:
         asking = Asking(
             staff(workflow), store.journal, effects, store.clock, store.metrics,
-            switch=switch, remembered=DegradedOrders(store.batcher, store.keys),
+            switch=switch, remembered=DegradedOrders(store.batcher, store.keys), tapes=tapes,
         )  # fmt: skip
         nodes = OrderNodes(
             workflow, asking, reviewing, effects, store.journal,

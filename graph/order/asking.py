@@ -11,6 +11,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from agents import SPECS
+from agents.recording import Recorder, on_tape
 from domain.decision import Decision, Mode, Outcome, Reason, Verdict, Versions
 from domain.effect import Effect
 from domain.errors import (
@@ -28,6 +29,7 @@ from domain.values import Plain, digest
 from graph.effects import CancelRequested, Effects, effect_key
 from graph.order.run import OrderRun
 from graph.order.state import OrderGraphState, brief
+from graph.order.taping import Asked, Tapes
 from graph.runtime import crash
 from graph.runtime.clock import Clock
 from graph.runtime.degraded import DegradedSwitch
@@ -46,6 +48,8 @@ MODES = {Autonomy.AUTONOMOUS: Mode.NORMAL, Autonomy.SUGGESTION: Mode.SUGGESTION,
 """Under which mode an agent's own decision is recorded."""
 DEGRADED = "degraded"
 """The flag of every decision made while peak mode is on."""
+NO_FALLBACK = "none"
+"""What a tape calls the question to a person that stands in where no fallback is declared."""
 _CODE = installed_version("signalbox")
 
 
@@ -62,8 +66,10 @@ class Asking:
         *,
         switch: DegradedSwitch,
         remembered: DegradedOrders,
+        tapes: Tapes,
     ) -> None:
         """``agents`` by registry name, in the versions the topology names; ``switch`` says when they judge simply."""
+        self._tapes = tapes
         self._switch = switch
         self._remembered = remembered
         self._agents = agents
@@ -92,22 +98,28 @@ class Asking:
             attempt = 1 if decided is None else decided.attempt + 1
             why = _why(error.error, node)
             log.warning("agent.fell_back", agent=node.name, order=run.order_id, why=why, fallback=node.fallback)
-            verdict = self._fallback(run, node, why)
-            if await self._switch.hints(run.tenant):
-                verdict, _ = marked(verdict, Mode.FALLBACK)
-            decided = await self._record(run, node, verdict, attempt=attempt, mode=Mode.FALLBACK, took_ms=0)
+            decided = await self._fall_back(run, node, why, attempt=attempt)
         return Command(update={"decisions": {node.name: brief(decided)}}, goto=goto)
 
-    def _fallback(self, run: OrderRun, node: AgentNode, why: str) -> Verdict:
-        if node.fallback is None:
-            reason = Reason(code="NO_ANSWER", text=f"{node.name} {why}; it declares no fallback")
-            return Verdict(decision="ask_person", outcome=Outcome.REVIEW, confidence=None, reasons=(reason,))
-        return self._agents[node.name].fallback(node.fallback, run.case(self._clock.now()), why)
+    async def _fall_back(self, run: OrderRun, node: AgentNode, why: str, *, attempt: int) -> Decision:
+        """The declared fallback's decision, marked when it falls into peak mode."""
+        simple = await self._switch.hints(run.tenant)
+        asked = Asked(
+            at=self._clock.now(), recorder=Recorder(), hints=simple, seen=run.decisions.ids(),
+            fallback=node.fallback or NO_FALLBACK, why=why,
+        )  # fmt: skip
+        with on_tape(asked.recorder):
+            verdict = fallback_verdict(self._agents[node.name], node.fallback, run.case(asked.at), why)
+        if simple:
+            verdict, _ = marked(verdict, Mode.FALLBACK)
+        return await self._record(run, node, verdict, asked, attempt=attempt, mode=Mode.FALLBACK, took_ms=0)
 
     async def _decide(self, run: OrderRun, node: AgentNode, *, attempt: int, hints: dict[str, Plain]) -> Decision:
         started = self._clock.now()
         simple = await self._switch.hints(run.tenant)
-        verdict = await _answer(self._agents[node.name], run.case(started, hints=hints | simple))
+        asked = Asked(at=started, recorder=Recorder(), hints=hints | simple, seen=run.decisions.ids())
+        with on_tape(asked.recorder):
+            verdict = await _answer(self._agents[node.name], run.case(started, hints=hints | simple))
         took_ms = round((self._clock.now() - started).total_seconds() * 1000)
         self._switch.pulse.answered(node.name, tenant=run.tenant, took_ms=took_ms, deadline_ms=node.timeout_ms)
         mode = MODES[node.mode]
@@ -116,12 +128,13 @@ class Asking:
             if node.name in self._switch.policy.rescored:
                 # Before the decision is journaled: a crash in between leaves one look too many, not one too few.
                 await self._remembered.remember(run.tenant, run.order_id, at=started)
-        return await self._record(run, node, verdict, attempt=attempt, mode=mode, took_ms=took_ms)
+        return await self._record(run, node, verdict, asked, attempt=attempt, mode=mode, took_ms=took_ms)
 
     async def _record(
-        self, run: OrderRun, node: AgentNode, verdict: Verdict, *, attempt: int, mode: Mode, took_ms: int
+        self, run: OrderRun, node: AgentNode, verdict: Verdict, asked: Asked, *, attempt: int, mode: Mode, took_ms: int
     ) -> Decision:
         offered = decided(run, node, verdict, self._clock, attempt=attempt, mode=mode, took_ms=took_ms)
+        tape = self._tapes.tape(run, offered, asked)
         event = decision_event(
             offered,
             correlation_id=run.correlation_id,
@@ -129,10 +142,11 @@ class Asking:
             currency=run.order.currency,
             locale=run.order.locale,
         )
-        recorded = await self._journal.record(run.thread, offered, event, token=run.token)
+        recorded = await self._journal.record(run.thread, offered, event, token=run.token, tape=tape.to_json())
         crash.point("decision.journaled")
         run.decisions[node.name] = recorded.decision
         if recorded.won:
+            self._tapes.sent(tape)
             self._metrics.decided(recorded.decision)
         return recorded.decision
 
@@ -153,10 +167,19 @@ class Asking:
     async def _decide_again(self, run: OrderRun, node: AgentNode, decision: Decision, lost: SignalboxError) -> Decision:
         attempt = decision.attempt + 1
         if attempt > HOLD_ATTEMPTS:
-            verdict = self._fallback(run, node, f"lost the race for stock {HOLD_ATTEMPTS} times: {lost}")
-            return await self._record(run, node, verdict, attempt=attempt, mode=Mode.FALLBACK, took_ms=0)
+            return await self._fall_back(
+                run, node, f"lost the race for stock {HOLD_ATTEMPTS} times: {lost}", attempt=attempt
+            )
         short: dict[str, Plain] = dict(lost.short) if isinstance(lost, InsufficientStock) else {}
         return await self._decide(run, node, attempt=attempt, hints={"short": short})
+
+
+def fallback_verdict(agent: Agent, fallback: str | None, case: AgentCase, why: str) -> Verdict:
+    """What stands in for an agent that could not decide: its declared fallback, else the question to a person."""
+    if fallback is None:
+        reason = Reason(code="NO_ANSWER", text=f"{agent.name} {why}; it declares no fallback")
+        return Verdict(decision="ask_person", outcome=Outcome.REVIEW, confidence=None, reasons=(reason,))
+    return agent.fallback(fallback, case, why)
 
 
 async def _answer(agent: Agent, case: AgentCase) -> Verdict:

@@ -9,6 +9,7 @@ from decimal import Decimal as Dollars
 
 import structlog
 
+from agents.recording import Recorder, on_tape
 from domain.decision import Decision, Proposal
 from domain.effect import Effect, EffectKind
 from domain.errors import ConnectorRejected, MalformedPayload, TooLate, Transient
@@ -20,6 +21,7 @@ from domain.values import Plain
 from graph.effects import Effects, effect_key
 from graph.order.asking import MODES, decided, marked
 from graph.order.run import OrderRun
+from graph.order.taping import Asked, Tapes
 from graph.runtime.atomics import UNFENCED
 from graph.runtime.degraded import DegradedSwitch
 from graph.runtime.journal import OCCASIONS as TOPIC
@@ -49,9 +51,11 @@ class Follower:
         store: Store,
         effects: Effects,
         switch: DegradedSwitch,
+        tapes: Tapes,
     ) -> None:
         """``nodes`` are the agents' entries in the topology, ``agents`` the agents by name."""
         self._switch = switch
+        self._tapes = tapes
         self._nodes = tuple(nodes)
         self._agents = agents
         self._store = store
@@ -119,9 +123,11 @@ class Follower:
         again = occasion.result.get("again") is True
         simple = await self._switch.hints(run.tenant)
         hints: dict[str, Plain] = {"progress": progress.value, "again": again, "usd_minor": run.usd_minor, **simple}
+        asked = Asked(at=started, recorder=Recorder(), hints=hints, seen=run.decisions.ids())
         try:
             async with asyncio.timeout(node.timeout_ms / 1000):
-                verdict = await self._agents[node.name].decide(run.case(started, hints=hints))
+                with on_tape(asked.recorder):
+                    verdict = await self._agents[node.name].decide(run.case(started, hints=hints))
         except TimeoutError:
             self._switch.pulse.unanswered(node.name, tenant=run.tenant)
             raise Transient(
@@ -139,8 +145,10 @@ class Follower:
             currency=run.order.currency,
             locale=run.order.locale,
         )
-        recorded = await self._store.journal.record(run.thread, offered, event, token=UNFENCED)
+        tape = self._tapes.tape(run, offered, asked)
+        recorded = await self._store.journal.record(run.thread, offered, event, token=UNFENCED, tape=tape.to_json())
         if recorded.won:
+            self._tapes.sent(tape)
             self._store.metrics.decided(recorded.decision)
         return recorded.decision
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
+from hashlib import sha256
 
 from domain.event import Event
 from domain.ids import EventId, OrderId, TenantId, ThreadId, stable_id
@@ -51,6 +52,12 @@ class OrderRun:
         """Digest of what agents judge and people approve."""
         return self.order.content_digest()
 
+    @cached_property
+    def document(self) -> tuple[str, str]:
+        """Digest and text of the order's document, for the tapes of its decisions."""
+        text = self.order.to_json()
+        return sha256(text.encode()).hexdigest(), text
+
     @property
     def usd_minor(self) -> int | None:
         """The order's value in US cents, for events; None when there is no exchange rate."""
@@ -76,7 +83,7 @@ class OrderRun:
         return AgentCase(
             order=self.order,
             order_version=self.version,
-            decisions=self.decisions,
+            decisions=self.decisions.as_now(),
             now=now,
             attempt_group=self.attempt_group,
             hints=hints or {},

@@ -22,17 +22,20 @@ from graph.runtime.scripts import Script
 TOPIC = "journal"
 OCCASIONS = "occasions"
 """Where an entity got to, published with the journal: what tier 3 follows, without reading everything else."""
+TAPES = "tapes"
+"""What each decision rested on, published with it: what replays and shadow tests are made of."""
 
 _RECORD = Script(
     PRELUDE
     + """
-local doc, state, fence, stream = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local token, field, decision, event, kind, thread, now = unpack(ARGV)
+local doc, state, fence, stream, tapes = unpack(KEYS)
+local token, field, decision, event, kind, thread, now, tape = unpack(ARGV)
 if not fresh(fence, token) then return {'stale', redis.call('GET', fence)} end
 local kept = redis.call('HGET', state, field)
 if kept then return {'kept', kept} end
 redis.call('HSET', state, field, decision)
 local seq = publish(doc, stream, thread, now, kind, event)
+if tape ~= '' then redis.call('XADD', tapes, '*', 'k', thread, 'b', tape, 'ts', now) end
 keep(doc, state); keep(doc, doc)
 return {'won', tostring(seq)}
 """
@@ -94,8 +97,13 @@ class Journal:
     def _stream(self, thread: ThreadId) -> str:
         return self._keys.stream(TOPIC, self._keys.shard_of(thread))
 
-    async def record(self, thread: ThreadId, decision: Decision, event: EncodedEvent, *, token: int) -> Recorded:
-        """Write a decision and publish its event, unless this attempt was decided before.
+    def _tapes(self, thread: ThreadId) -> str:
+        return self._keys.stream(TAPES, self._keys.shard_of(thread))
+
+    async def record(
+        self, thread: ThreadId, decision: Decision, event: EncodedEvent, *, token: int, tape: str = ""
+    ) -> Recorded:
+        """Write a decision and publish its event and its tape, unless this attempt was decided before.
 
         Raises:
             StaleFence: a newer worker holds the entity; nothing was written.
@@ -103,7 +111,7 @@ class Journal:
         keys = self._keys.entity(thread)
         status, value = await self._redis.script(
             _RECORD,
-            [keys.document, keys.state, keys.fence, self._stream(thread)],
+            [keys.document, keys.state, keys.fence, self._stream(thread), self._tapes(thread)],
             [
                 str(token),
                 field_of(decision),
@@ -112,6 +120,7 @@ class Journal:
                 event.event_type,
                 thread,
                 millis(event.timestamp),
+                tape,
             ],
         )
         if text(status) == "won":
@@ -219,6 +228,12 @@ class Latest(MutableMapping[str, Decision]):
 
     def __setitem__(self, agent: str, decision: Decision) -> None:
         self._kept[agent] = decision
+
+    def as_now(self) -> "Latest":
+        """What is known at this moment: later decisions do not appear in it."""
+        now = Latest({})
+        now._kept = dict(self._kept)
+        return now
 
     def ids(self) -> dict[str, str]:
         """Agent to the id of its decision, without reading the rest."""
