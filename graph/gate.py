@@ -1,24 +1,31 @@
-"""The gate after each stage: joins decisions, resolves contradictions, and lets only confident agreement through.
+"""The gate after each stage: joins decisions, has contradictions resolved, and lets only confident agreement through.
 
-Pure rules on values. Severity is monotone: a milder opinion never lowers the result. Rule numbers follow the conflict
-policy: R0 legal block, R1 confidence, R2 tier, R4 safer action, R5 exposure.
+Pure rules on values. Severity is monotone: a milder opinion never lowers the result. Contradictions are settled by the
+one conflict policy (``domain.resolution``), within what the topology declares for the facet.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from itertools import combinations
-from types import MappingProxyType
+from itertools import combinations, product
 
+from domain.conflict import STANCE_OF, ConflictPolicy, Party, Resolution, Side
+from domain.conflict import Rule as Decided
 from domain.decision import CONFIDENCE_TO_ACT, Decision, Mode, Outcome
+from domain.resolution import Settle, resolve
+from domain.values import Plain, digest
+from graph.topology.conflict_policy import shipped_policy
+from graph.topology.conflicts import nearest
 from graph.topology.model import AgentNode, Autonomy, Rule
 
-CONFIDENCE_TO_CANCEL = 0.90
-"""A cancellation cannot be undone for the customer, so its agent must be this sure."""
-EXPOSURE_USD = Decimal(500)
-"""At or above this, a contradiction is a person's to decide."""
-LEGAL_AGENTS = frozenset({"compliance"})
+_SETTLED = {
+    Rule.MOST_SEVERE: Settle.MOST_SEVERE,
+    Rule.HIGHEST_TIER: Settle.BY_RULES,
+    Rule.ASK_PERSON: Settle.ASK_PERSON,
+}
+_GOING = frozenset({Outcome.PROCEED, Outcome.LIMIT})
 
 
 class GateAction(StrEnum):
@@ -32,13 +39,29 @@ class GateAction(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Conflict:
-    """Two decisions about one facet that cannot both stand."""
+    """Two decisions that cannot both stand, and how that was settled."""
 
-    facet: str
-    agents: tuple[str, str]
-    decisions: tuple[str, str]
-    winner: str
-    rule: str
+    decisions: tuple[Decision, Decision]
+    resolution: Resolution
+
+    @property
+    def facet(self) -> str:
+        """What they are about."""
+        return self.resolution.winner.facet
+
+    @property
+    def winner(self) -> str:
+        """The agent that prevails."""
+        return self.resolution.winner.agent
+
+    @property
+    def rule(self) -> str:
+        """What chose the winner."""
+        return self.resolution.rule.value
+
+    def facts(self) -> dict[str, Plain]:
+        """The record of the conflict."""
+        return self.resolution.facts()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,32 +91,43 @@ class Judgement:
     recommendation: str = "approve"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What the gate judges by besides the decisions."""
+
+    conflicts: ConflictPolicy = field(default_factory=shipped_policy)
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+    """What the topology declares per facet; a facet takes the rule of the nearest one that contains it."""
+    calibrated_at: Mapping[str, datetime] = field(default_factory=dict)
+    """When each agent's calibrator was fitted; agents not named only declare their confidence."""
+
+
 def judge(
     nodes: Sequence[AgentNode],
     decisions: Mapping[str, Decision],
     *,
     exposure_usd: Decimal | None,
     earlier: Sequence[AgentNode] = (),
-    rules: Mapping[str, Rule] = MappingProxyType({}),
+    policy: Policy | None = None,
     approved: frozenset[str] = frozenset(),
     standing: Sequence[Ground] = (),
 ) -> Judgement:
     """Join the decisions of one stage.
 
-    ``earlier`` are the agents of the stages before, whose facets may be contradicted; ``rules`` say per facet how.
-    ``exposure_usd`` is the order's value in US dollars, None when no rate exists (judged as high). ``approved`` holds
-    the keys of grounds a person has approved for this order; they do not stop it again. ``standing`` are grounds
-    that come with the order itself.
+    ``earlier`` are the agents of the stages before, whose facets may be contradicted. ``exposure_usd`` is the order's
+    value in US dollars, None when no rate exists (judged as high). ``approved`` holds the keys of grounds a person has
+    approved for this order; they do not stop it again. ``standing`` are grounds that come with the order itself.
     """
+    policy = policy or Policy()
     taken = [decisions[node.name] for node in nodes if node.name in decisions and node.mode is not Autonomy.SHADOW]
-    conflicts = _conflicts(nodes, earlier, decisions, rules)
+    conflicts = _conflicts(nodes, earlier, decisions, policy, exposure_usd=exposure_usd)
     grounds = [g for g in (*standing, *_grounds(nodes, decisions)) if g.key not in approved]
     grounds += [g for g in _disputed(conflicts, exposure_usd) if g.key not in approved]
     parked = any(d.outcome is Outcome.LIMIT for d in taken)
     after = GateAction.PARK if parked else GateAction.PROCEED
-    blocked = _certain_rejection(taken)
+    blocked = _certain_rejection(taken, policy.conflicts)
     if blocked is not None and not any(g.code in {"EXPOSURE", "CONFLICT"} for g in grounds):
-        rule = "R0" if blocked.agent in LEGAL_AGENTS else "R2"
+        rule = "R0" if blocked.agent in policy.conflicts.legal else "R2"
         why = tuple(_ground(blocked, r.code, r.text) for r in blocked.reasons)
         return Judgement(action=GateAction.CANCEL, rule=rule, grounds=why, conflicts=conflicts, recommendation="reject")
     if grounds:
@@ -113,10 +147,10 @@ def _ground(decision: Decision, code: str, sentence: str) -> Ground:
     return Ground(agent=decision.agent, code=code, sentence=sentence)
 
 
-def _certain_rejection(taken: Sequence[Decision]) -> Decision | None:
-    for decision in sorted(taken, key=lambda d: d.agent not in LEGAL_AGENTS):
-        needed = CONFIDENCE_TO_ACT if decision.agent in LEGAL_AGENTS else CONFIDENCE_TO_CANCEL
-        sure = decision.confidence is not None and decision.confidence >= needed
+def _certain_rejection(taken: Sequence[Decision], policy: ConflictPolicy) -> Decision | None:
+    for decision in sorted(taken, key=lambda d: d.agent not in policy.legal):
+        needed = policy.act if decision.agent in policy.legal else policy.irreversible
+        sure = decision.confidence is not None and Decimal(repr(decision.confidence)) >= needed
         if decision.outcome is Outcome.REJECT and sure and decision.mode in {Mode.NORMAL, Mode.DEGRADED}:
             return decision
     return None
@@ -155,7 +189,9 @@ def _conflicts(
     nodes: Sequence[AgentNode],
     earlier: Sequence[AgentNode],
     decisions: Mapping[str, Decision],
-    rules: Mapping[str, Rule],
+    policy: Policy,
+    *,
+    exposure_usd: Decimal | None,
 ) -> tuple[Conflict, ...]:
     here = [n for n in nodes if n.name in decisions and n.mode is not Autonomy.SHADOW]
     before = [n for n in earlier if n.name in decisions and n.mode is not Autonomy.SHADOW]
@@ -163,45 +199,56 @@ def _conflicts(
     found = []
     for one, other in pairs:
         a, b = decisions[one.name], decisions[other.name]
-        for facet in sorted(set(one.writes) & set(other.writes)):
-            if _contradict(a, b):
-                winner, rule = _winner((one, a), (other, b), rules.get(facet, Rule.MOST_SEVERE))
-                conflict = Conflict(
-                    facet=facet,
-                    agents=(a.agent, b.agent),
-                    decisions=(a.decision, b.decision),
-                    winner=winner.agent,
-                    rule=rule,
-                )
-                found.append(conflict)
+        if not _may_clash(a, b):
+            continue
+        for left, right in product(one.writes, other.writes):
+            settle = _SETTLED[nearest(policy.rules, left) or Rule.MOST_SEVERE] if left == right else Settle.BY_RULES
+            sides = (
+                _side(one, a, left, policy, exposure_usd=exposure_usd),
+                _side(other, b, right, policy, exposure_usd=exposure_usd),
+            )
+            at = max(a.decided_at, b.decided_at)
+            ended = resolve(*sides, policy.conflicts, at=at, settle=settle)
+            if isinstance(ended, Resolution):
+                found.append(Conflict(decisions=(a, b), resolution=ended))
     return tuple(found)
 
 
-def _contradict(a: Decision, b: Decision) -> bool:
-    """One goes on, the other stops; a wish to have somebody look contradicts nobody."""
-    going, stopping = {Outcome.PROCEED, Outcome.LIMIT}, {Outcome.HOLD, Outcome.REJECT}
-    return (a.outcome in going and b.outcome in stopping) or (a.outcome in stopping and b.outcome in going)
+def _may_clash(a: Decision, b: Decision) -> bool:
+    """A wish to have somebody look contradicts nobody here: the gate asks before anything is done."""
+    questions = [d for d in (a, b) if d.outcome is Outcome.REVIEW]
+    return not questions or any(d.outcome is Outcome.REJECT for d in (a, b))
 
 
-def _winner(one: tuple[AgentNode, Decision], other: tuple[AgentNode, Decision], rule: Rule) -> tuple[Decision, str]:
-    (first, a), (second, b) = one, other
-    for decision in (a, b):
-        if decision.agent in LEGAL_AGENTS and decision.outcome is Outcome.REJECT:
-            return decision, "R0"
-    if first.tier != second.tier and rule is not Rule.ASK_PERSON:
-        return (a, "R2") if first.tier < second.tier else (b, "R2")
-    safer = a if a.outcome.severity > b.outcome.severity else b
-    return safer, "ask_person" if rule is Rule.ASK_PERSON else "R4"
+def _side(node: AgentNode, decision: Decision, facet: str, policy: Policy, *, exposure_usd: Decimal | None) -> Side:
+    plan = decision.facts.get("plan") if facet in policy.conflicts.exclusive else None
+    legal = decision.agent in policy.conflicts.legal
+    return Side(
+        decision_id=decision.decision_id,
+        agent=decision.agent,
+        facet=facet,
+        action=decision.decision,
+        stance=STANCE_OF[decision.outcome],
+        tier=node.tier,
+        party=Party.LEGAL if legal else Party.AGENT,
+        value=decision.decision if plan is None else digest(plan),
+        confidence=None if decision.confidence is None else Decimal(repr(decision.confidence)),
+        calibrated_at=policy.calibrated_at.get(decision.agent),
+        exposure_usd=exposure_usd,
+        state_version=decision.order_version,
+    )
 
 
 def _disputed(conflicts: Sequence[Conflict], exposure_usd: Decimal | None) -> list[Ground]:
     grounds = []
-    high = exposure_usd is None or exposure_usd >= EXPOSURE_USD
     worth = "of unknown value (no exchange rate)" if exposure_usd is None else f"worth {exposure_usd:.2f} USD"
     for c in conflicts:
-        clash = f"{c.agents[0]} says {c.decisions[0]}, {c.agents[1]} says {c.decisions[1]}"
-        if c.rule == "ask_person":
-            grounds.append(Ground(agent=c.winner, code="CONFLICT", sentence=f"{clash} on {c.facet}"))
-        elif high and c.rule != "R0":
+        if not c.resolution.ask:
+            continue
+        a, b = c.decisions
+        clash = f"{a.agent} says {a.decision}, {b.agent} says {b.decision}"
+        if Decided.EXPOSURE in c.resolution.rules:
             grounds.append(Ground(agent=c.winner, code="EXPOSURE", sentence=f"{clash}, on an order {worth}"))
+        else:
+            grounds.append(Ground(agent=c.winner, code="CONFLICT", sentence=f"{clash} on {c.facet} ({c.rule})"))
     return grounds

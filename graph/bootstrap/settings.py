@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.errors import ConfigError
 from graph.runtime.leases import LEASE_MS
+from graph.topology.conflict_policy import POLICY_FILE
 
 ORDER_TOPOLOGY = Path(__file__).parents[1] / "order" / "order.yaml"
 
@@ -32,6 +33,8 @@ class Settings(BaseSettings):
     tenants_file: Path | None = None
     """Tenants, API keys and shop secrets; without it one tenant with random keys is made in ``home``."""
     topology_file: Path = ORDER_TOPOLOGY
+    conflicts_file: Path = POLICY_FILE
+    """How decisions that contradict each other are settled."""
     backends_url: str | None = None
     """Where OMS, WMS, carriers, CRM, ERP and payment are served; without it the in-process stand-ins in ``home``."""
     backends_token: SecretStr | None = None

@@ -10,6 +10,7 @@ import structlog
 from agents import SPECS, AgentPorts, build
 from agents.stock_policy import POLICY as STOCK_POLICY
 from agents.taped_ports import absent, taped
+from domain.conflict import ConflictPolicy
 from domain.errors import ConfigError
 from domain.order import OrderProgress
 from domain.ports import Agent
@@ -53,6 +54,7 @@ from graph.runtime.stock_watch import WatchedWarehouse
 from graph.runtime.store import Store
 from graph.topology.catalogue import check
 from graph.topology.compile import build as compile_graph
+from graph.topology.conflict_policy import load_policy
 from graph.topology.loader import load
 from graph.topology.model import Topology, Workflow
 from graph.topology.problems import TopologyError
@@ -153,7 +155,7 @@ def load_topology(settings: Settings) -> Topology:
 
 
 async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExitStack) -> Signalbox:
-    topology = load_topology(settings)
+    topology, conflicts = load_topology(settings), load_policy(settings.conflicts_file)
     workflow = topology.workflow(ORDER_WORKFLOW)
     base = await lay(settings, clock, stack)
     store, keys, batcher, owner = base.store, base.keys, base.store.batcher, base.owner
@@ -178,6 +180,7 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         lambda carried: staff(carried, ports),
         switch=switch,
         tapes=tapes,
+        conflicts=conflicts,
     )
     controller = OrderController(
         store, threads, effects, Arrivals(store.intake, systems.channels), rates, remembered=Memory(base.audit).ended
@@ -251,6 +254,7 @@ def _threads(
     *,
     switch: DegradedSwitch,
     tapes: Tapes,
+    conflicts: ConflictPolicy,
 ) -> OrderThreads:
     """Compile the workflow in force, which comes first, and the earlier ones whose threads may still be waiting."""
     reviewing = Reviewing(
@@ -264,7 +268,7 @@ def _threads(
         )  # fmt: skip
         nodes = OrderNodes(
             workflow, asking, reviewing, effects, store.journal,
-            parking=parking, clock=store.clock, metrics=store.metrics,
+            parking=parking, clock=store.clock, metrics=store.metrics, conflicts=conflicts,
         )  # fmt: skip
         builder = compile_graph(workflow, nodes, state_schema=OrderGraphState, context_schema=OrderRun)
         graphs[graph_version(workflow)] = builder.compile(checkpointer=store.checkpointer)

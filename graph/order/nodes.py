@@ -1,6 +1,5 @@
 """The nodes of the order graph: asking agents, gates, review, release, cancellation, close."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -9,11 +8,12 @@ from langgraph.errors import NodeError
 from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 
+from domain.conflict import ConflictPolicy
 from domain.decision import Outcome
 from domain.errors import ConnectorRejected, InsufficientStock, TooLate, Transient
 from domain.order import OrderProgress, OrderState
 from graph.effects import CancelRequested, Effects
-from graph.gate import GateAction, Ground, Judgement, judge
+from graph.gate import GateAction, Ground, Judgement, Policy, judge
 from graph.order.asking import OURS, Asking
 from graph.order.parking import Parking
 from graph.order.release import give_back, release, take_back
@@ -25,7 +25,7 @@ from graph.runtime.clock import Clock
 from graph.runtime.journal import Journal
 from graph.runtime.metrics import Metrics
 from graph.topology.compile import NodeFunction
-from graph.topology.model import AgentNode, Rule, Workflow
+from graph.topology.model import AgentNode, Workflow
 
 log = structlog.get_logger(__name__)
 
@@ -44,8 +44,9 @@ class OrderNodes:
         parking: Parking,
         clock: Clock,
         metrics: Metrics,
+        conflicts: ConflictPolicy,
     ) -> None:
-        """All collaborators are shared by every run."""
+        """All collaborators are shared by every run; ``conflicts`` settles what agents contradict each other in."""
         self._workflow = workflow
         self._parking = parking
         self._asking = asking
@@ -54,7 +55,9 @@ class OrderNodes:
         self._journal = journal
         self._clock = clock
         self._metrics = metrics
-        self._rules: Mapping[str, Rule] = {rule.facet: rule.rule for rule in workflow.conflict_rules}
+        self._policy = Policy(
+            conflicts=conflicts, rules={declared.facet: declared.rule for declared in workflow.conflict_rules}
+        )
 
     def agent(self, node: AgentNode) -> NodeFunction:
         """The node that asks one agent."""
@@ -85,7 +88,7 @@ class OrderNodes:
                 run.decisions,
                 exposure_usd=run.exposure_usd,
                 earlier=earlier,
-                rules=self._rules,
+                policy=self._policy,
                 approved=frozenset(state.get("approved", ())),
                 standing=_standing(run),
             )
@@ -99,18 +102,9 @@ class OrderNodes:
         events = [
             run.event(
                 "order.conflict.recorded",
-                {
-                    "facet": c.facet,
-                    "agents": list(c.agents),
-                    "decisions": list(c.decisions),
-                    "winner": c.winner,
-                    "loser": next(a for a in c.agents if a != c.winner),
-                    "rule": c.rule,
-                    "usd_minor": run.usd_minor,
-                    "exchange_rate": run.exposure_rate or None,
-                },
+                c.facts() | {"usd_minor": run.usd_minor, "exchange_rate": run.exposure_rate or None},
                 at=at,
-                part=f"{stage}:{c.facet}:{c.agents[0]}:{c.agents[1]}",
+                part=f"{stage}:{c.facet}:{c.resolution.winner.agent}:{c.resolution.loser.agent}",
             )
             for c in judgement.conflicts
         ]

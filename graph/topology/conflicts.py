@@ -1,5 +1,6 @@
 """Who writes the same data, and the declared rule that settles it."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from graph.topology.model import Rule, Workflow, covers
@@ -28,5 +29,10 @@ def conflicts(workflow: Workflow) -> list[Conflict]:
 
 def rule_for(workflow: Workflow, facet: str) -> Rule | None:
     """The rule declared for a facet, or for the nearest facet that contains it."""
-    fitting = [declared for declared in workflow.conflict_rules if covers(declared.facet, facet)]
-    return max(fitting, key=lambda declared: len(declared.facet)).rule if fitting else None
+    return nearest({declared.facet: declared.rule for declared in workflow.conflict_rules}, facet)
+
+
+def nearest(rules: Mapping[str, Rule], facet: str) -> Rule | None:
+    """The rule of a facet, or of the nearest facet that contains it."""
+    fitting = [declared for declared in rules if covers(declared, facet)]
+    return rules[max(fitting, key=len)] if fitting else None

@@ -11,11 +11,13 @@ from domain.decision import Outcome, Reason, Verdict
 from domain.errors import ConnectorUnavailable, MalformedAmount, MissingRate
 from domain.fx import Freshness, Rate, RateTable, fresh_limit
 from domain.money import GATEWAY_EXPONENT, STORAGE_EXPONENT, Money, from_gateway, to_gateway
-from graph.gate import EXPOSURE_USD, GateAction, judge
+from graph.gate import GateAction, judge
+from graph.topology.conflict_policy import shipped_policy
 from graph.topology.model import AgentNode
 from tests.support.agent_world import FIXTURE_RATES, MemoryCatalogue, decided
 from tools.fx import FirstSource, Rates
 
+EXPOSURE_USD = shipped_policy().exposure_usd
 WEDNESDAY = date(2026, 11, 11)
 NOW = datetime(2026, 11, 11, 3, tzinfo=UTC)
 

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from domain.decision import CONFIDENCE_TO_ACT, Decision, Mode, Outcome, Reason, Verdict, Versions
 from domain.ids import TenantId
-from graph.gate import CONFIDENCE_TO_CANCEL, EXPOSURE_USD, GateAction, Ground, Judgement, judge
+from graph.gate import GateAction, Ground, Judgement, Policy, judge
+from graph.topology.conflict_policy import shipped_policy
 from graph.topology.model import AgentNode, Autonomy, Rule
 
 NOW = datetime(2026, 11, 11, 3, 0, tzinfo=UTC)
 LOW = Decimal(20)
+EXPOSURE_USD = shipped_policy().exposure_usd
+CONFIDENCE_TO_CANCEL = float(shipped_policy().irreversible)
 RELEASE = "order.release"
 GOING = {Outcome.PROCEED, Outcome.LIMIT}
 
@@ -182,11 +185,11 @@ def test_a_later_tier_does_not_overrule_an_earlier_one() -> None:
     assert [(c.winner, c.rule) for c in result.conflicts] == [("fraud_detection", "R2")]
     same = node("second_opinion")
     result = judged((FRAUD, says("fraud_detection", Outcome.PROCEED)), (same, says("second_opinion", Outcome.HOLD)))
-    assert [(c.winner, c.rule) for c in result.conflicts] == [("second_opinion", "R4")]
+    assert [(c.winner, c.rule) for c in result.conflicts] == [("second_opinion", "most_severe")]
     result = judged(
         (FRAUD, says("fraud_detection", Outcome.PROCEED)),
         (same, says("second_opinion", Outcome.HOLD)),
-        rules={RELEASE: Rule.ASK_PERSON},
+        policy=Policy(rules={RELEASE: Rule.ASK_PERSON}),
     )
     assert any(g.code == "CONFLICT" for g in result.grounds)
 
