@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, Field, field_validator
 
-from domain.decision import Outcome
+from domain.decision import Decision, Outcome
 from domain.errors import InputError
 from domain.values import Document, Plain
 
@@ -137,6 +137,32 @@ class Side(Document):
         except ArithmeticError:
             return None
         return number if number.is_finite() and 0 <= number <= 1 else None
+
+    @classmethod
+    def of(
+        cls,
+        decision: Decision,
+        *,
+        facet: str,
+        tier: int,
+        policy: "ConflictPolicy",
+        exposure_usd: Decimal | None,
+        **more: object,
+    ) -> "Side":
+        """The side a decision takes on a facet; ``more`` are further fields (``action``, ``value``, ``calibrated_at``)."""
+        given: dict[str, object] = {
+            "decision_id": decision.decision_id,
+            "agent": decision.agent,
+            "facet": facet,
+            "action": decision.decision,
+            "stance": STANCE_OF[decision.outcome],
+            "tier": tier,
+            "party": Party.LEGAL if decision.agent in policy.legal else Party.AGENT,
+            "confidence": decision.confidence,
+            "exposure_usd": exposure_usd,
+            "state_version": decision.order_version,
+        }
+        return cls.model_validate(given | more)
 
     @property
     def effect(self) -> str:

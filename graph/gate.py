@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from itertools import combinations, product
 
-from domain.conflict import STANCE_OF, ConflictPolicy, Party, Resolution, Side
+from domain.conflict import ConflictPolicy, Resolution, Side
 from domain.conflict import Rule as Decided
 from domain.decision import CONFIDENCE_TO_ACT, Decision, Mode, Outcome
 from domain.resolution import Settle, resolve
@@ -222,20 +222,14 @@ def _may_clash(a: Decision, b: Decision) -> bool:
 
 def _side(node: AgentNode, decision: Decision, facet: str, policy: Policy, *, exposure_usd: Decimal | None) -> Side:
     plan = decision.facts.get("plan") if facet in policy.conflicts.exclusive else None
-    legal = decision.agent in policy.conflicts.legal
-    return Side(
-        decision_id=decision.decision_id,
-        agent=decision.agent,
+    return Side.of(
+        decision,
         facet=facet,
-        action=decision.decision,
-        stance=STANCE_OF[decision.outcome],
         tier=node.tier,
-        party=Party.LEGAL if legal else Party.AGENT,
-        value=decision.decision if plan is None else digest(plan),
-        confidence=None if decision.confidence is None else Decimal(repr(decision.confidence)),
-        calibrated_at=policy.calibrated_at.get(decision.agent),
+        policy=policy.conflicts,
         exposure_usd=exposure_usd,
-        state_version=decision.order_version,
+        value=decision.decision if plan is None else digest(plan),
+        calibrated_at=policy.calibrated_at.get(decision.agent),
     )
 
 

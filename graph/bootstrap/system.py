@@ -37,6 +37,7 @@ from graph.runtime.bus_kafka import KafkaBus
 from graph.runtime.bus_marks import PublishMarks
 from graph.runtime.bus_rabbitmq import RabbitBus
 from graph.runtime.bus_redis import RedisBus
+from graph.runtime.claims import Claims
 from graph.runtime.clock import Clock, SystemClock
 from graph.runtime.connection import Batcher
 from graph.runtime.degraded import DegradedSwitch
@@ -120,6 +121,8 @@ class Signalbox(Foundation):
     agents: dict[str, Agent]
     governance: Governance
     """Tapes of decisions, shadow reports, versions."""
+    claims: Claims
+    """Who claims which facet of what, by the conflict policy in force."""
     risk_book: RiskBook
     """Exceptions for single customers, and hashes of confirmed fraud."""
 
@@ -211,6 +214,7 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         agents=agents,
         governance=governance,
         risk_book=RiskBook(batcher, keys),
+        claims=Claims(batcher, keys, conflicts),
     )
 
 

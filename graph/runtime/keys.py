@@ -79,6 +79,10 @@ class Keyspace:
         """The keys of the entity behind a thread."""
         return _entity(f"{self._shard(self.shard_of(thread_id))}:e:{thread_id}")
 
+    def claims(self, thread_id: str) -> str:
+        """Hash: who claims which facet of an entity. State's life after the last write."""
+        return f"{self._shard(self.shard_of(thread_id))}:e:{thread_id}:claims"
+
     def stream(self, topic: str, shard: int = 0) -> str:
         """A topic's stream. Owner: the bus, which trims what every group has acknowledged."""
         return f"{self._shard(shard)}:stream:{topic}"
