@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import orjson
 from sqlalchemy import text as sql
@@ -11,13 +10,12 @@ from api.live_events import LiveEvents
 from api.registry import registered
 from api.services import Accepted, Check, Health, Json, Submission
 from domain.errors import NotFound, SignalboxError, StoreUnavailable, TooLate
-from domain.event import Event
-from domain.ids import EventId, OrderId, ReviewId, TenantId, ThreadId, stable_id
+from domain.ids import OrderId, ReviewId, TenantId, stable_id
 from domain.order import OrderProgress
 from domain.ports import Message
-from domain.review import Review, ReviewAnswer, ReviewState
+from domain.review import ReviewAnswer, ReviewState
+from domain.review_case import Actor, shown
 from graph.bootstrap.system import Signalbox
-from graph.order.editing import edited
 from graph.runtime import crash
 from graph.runtime.intake import TOPIC as INTAKE
 from graph.runtime.intake import Parcelled, Work
@@ -144,23 +142,24 @@ class Desk:
             orjson.loads(orjson.dumps(vars(one), default=str)) | {"allowed_roles": ["ops", "admin"]} for one in found
         ]
 
-    async def decide(self, tenant: TenantId, review_id: ReviewId, answer: ReviewAnswer, roles: frozenset[str]) -> Json:
+    async def decide(
+        self,
+        tenant: TenantId,
+        review_id: ReviewId,
+        answer: ReviewAnswer,
+        roles: frozenset[str],
+        *,
+        limit_usd_minor: int | None = None,
+    ) -> Json:
         """Answer a review, once; the order resumes in a worker.
 
         Raises:
             NotFound, Forbidden, AlreadyDecided, Conflict, UnprocessableOrder: see ``api.services.OrderDesk``.
         """
-        store = self._box.store
-        review = await store.reviews.find(tenant, review_id)
-        record = await store.orders.find(tenant, review.entity_id)
-        if record is not None and record.order is not None and answer.edits and review.state is ReviewState.OPEN:
-            edited(record.order, answer.edits, at=answer.decided_at)
-        event = _answered(review, answer, record)
-        thread = ThreadId(review.thread_id)
-        await store.reviews.decide(review, answer, event, thread=thread, roles=sorted(roles))
+        by = Actor(name=answer.decided_by, roles=roles, limit_usd_minor=limit_usd_minor, via=answer.via)
+        decided = await self._box.reviews.cases.decide(tenant, review_id, answer, by)
         crash.point("review.decided")
-        store.metrics.reviewed(answer.action.value)
-        return shown(await store.reviews.find(tenant, review_id))
+        return shown(decided.review)
 
     async def audit(self, tenant: TenantId, entity_id: str) -> Json:
         """Who acted on the order, when, why, with which versions and inputs.
@@ -224,36 +223,3 @@ class Desk:
         """The tenant's events after ``last_event_id``, then live ones, without end."""
         async for entry in self._live.after(tenant, last_event_id):
             yield entry
-
-
-def shown(review: Review) -> Json:
-    """A review as people and programs see it."""
-    return review.model_dump(mode="json", exclude={"thread_id", "interrupt_id", "tenant"})
-
-
-def _answered(review: Review, answer: ReviewAnswer, record: OrderRecord | None) -> Event:
-    facts: dict[str, Any] = {
-        "review_id": review.review_id,
-        "stage": review.stage,
-        "recommendation": review.recommendation,
-        "action": answer.action.value,
-        "decided_by": answer.decided_by,
-        "via": answer.via,
-        "reason": answer.reason,
-        "edited": sorted(answer.edits),
-    }
-    return Event(
-        event_id=EventId(stable_id(review.thread_id, "order.review.decided", review.review_id)),
-        event_type="order.review.decided",
-        entity_type=review.entity_type,
-        entity_id=review.entity_id,
-        agent_name=f"person:{answer.decided_by}",
-        timestamp=answer.decided_at,
-        result=facts,
-        metadata={"actor": answer.decided_by},
-        tenant=review.tenant,
-        sequence=0,
-        correlation_id=record.correlation_id if record else review.review_id,
-        currency=record.currency if record else "",
-        locale=record.locale if record else "",
-    )

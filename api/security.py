@@ -15,6 +15,7 @@ from api.limits import RateLimiter
 from api.problems import Unauthenticated
 from api.tenants import ApiKey, Role, Tenant, Tenants
 from domain.errors import Forbidden, InputError
+from domain.review_case import Actor
 
 PERSON_HEADER = "X-Signalbox-User"
 _PERSON = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
@@ -40,13 +41,14 @@ def _roles(*roles: Role) -> Access:
     return frozenset({*roles, Role.ADMIN})
 
 
+_DESK = _roles(Role.SUPPORT, Role.PROCUREMENT, Role.OPS, Role.MANAGER)
 ACCESS: Mapping[tuple[str, str], Access] = {
     ("POST", "/v1/orders"): _roles(Role.STOREFRONT, Role.OPS),
     ("GET", "/v1/orders/{order_id}"): _roles(Role.STOREFRONT, Role.SUPPORT, Role.OPS),
     ("POST", "/v1/orders/{order_id}/cancel"): _roles(Role.STOREFRONT, Role.SUPPORT, Role.OPS),
     ("POST", "/v1/channels/{channel}/webhooks"): Open.SIGNED,
-    ("GET", "/v1/reviews"): _roles(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
-    ("POST", "/v1/reviews/{review_id}/decision"): _roles(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
+    ("GET", "/v1/reviews"): _DESK,
+    ("POST", "/v1/reviews/{review_id}/decision"): _DESK,
     ("GET", "/v1/agents"): _roles(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
     ("GET", "/v1/audit/{entity}"): _roles(Role.SUPPORT, Role.OPS),
     ("GET", "/v1/stream"): _roles(Role.OPS),
@@ -68,6 +70,12 @@ class Caller:
     actor: str
     """``user:<id>`` when a person is known, else ``key:<key id>``."""
     roles: frozenset[str]
+    limit_usd_minor: int | None = None
+    """The most US cents the caller may approve; None for no limit."""
+
+    def acting(self, *, via: str = "http") -> Actor:
+        """The caller as the review desk takes them."""
+        return Actor(name=self.actor, roles=self.roles, limit_usd_minor=self.limit_usd_minor, via=via)
 
 
 class Guard:
@@ -145,17 +153,19 @@ def _from_this_machine(request: Request) -> bool:
 def _person(request: Request, tenant: Tenant, key: ApiKey) -> Caller:
     named = request.headers.get(PERSON_HEADER)
     if named is None:
+        known = tenant.person(key.user) if key.user else None
         actor = f"user:{key.user}" if key.user else f"key:{key.key_id}"
-        return Caller(tenant, key, actor, frozenset(key.roles))
+        return Caller(tenant, key, actor, frozenset(key.roles), tenant.limit_usd_minor(key.roles, known))
     if not key.roles & _SPEAKERS:
         raise Forbidden(f"Only a key of the role ops or admin may send {PERSON_HEADER}")
     if not _PERSON.match(named):
         raise InputError(f"{PERSON_HEADER} is not a user id: letters, digits and ._@+-, 64 at most")
-    reviewer = tenant.reviewer(named)
-    if reviewer is None and tenant.reviewers:
-        raise Forbidden(f"{named!r} is not among the tenant's reviewers in the tenants file")
-    roles = reviewer.roles if reviewer else key.roles
-    return Caller(tenant, key, f"user:{named}", frozenset(roles if Role.ADMIN in key.roles else roles - {Role.ADMIN}))
+    person = tenant.person(named)
+    if person is None and tenant.staff:
+        raise Forbidden(f"{named!r} is not among the tenant's people in the tenants file")
+    roles = person.roles if person else key.roles
+    held = frozenset(roles if Role.ADMIN in key.roles else roles - {Role.ADMIN})
+    return Caller(tenant, key, f"user:{named}", held, tenant.limit_usd_minor(held, person))
 
 
 def caller_of(request: Request) -> Caller:

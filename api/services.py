@@ -101,7 +101,15 @@ class OrderDesk(Protocol):
     async def reviews(self, tenant: TenantId, *, state: ReviewState) -> list[Json]:
         """The tenant's reviews in one state, nearest deadline first; each has ``review_id`` and ``allowed_roles``."""
 
-    async def decide(self, tenant: TenantId, review_id: ReviewId, answer: ReviewAnswer, roles: frozenset[str]) -> Json:
+    async def decide(
+        self,
+        tenant: TenantId,
+        review_id: ReviewId,
+        answer: ReviewAnswer,
+        roles: frozenset[str],
+        *,
+        limit_usd_minor: int | None = None,
+    ) -> Json:
         """Answer a review, once.
 
         Raises:

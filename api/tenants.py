@@ -8,14 +8,16 @@ import hmac
 import re
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from typing import Annotated
 from zoneinfo import available_timezones
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from domain.errors import NotFound
 from domain.ids import TenantId
 from domain.money import exponent
 from domain.order import Channel
+from domain.review_case import Actor
 from tools.channels import ShopSecret
 
 MIN_SECRET_BYTES = 16
@@ -47,6 +49,8 @@ class Role(StrEnum):
     SUPPORT = "support"
     PROCUREMENT = "procurement"
     OPS = "ops"
+    MANAGER = "manager"
+    """Gives second approvals, and takes cases out of somebody's hands."""
     ADMIN = "admin"
 
 
@@ -124,10 +128,22 @@ class ShopAccess(_Strict):
 
 
 class Reviewer(_Strict):
-    """A person who answers reviews."""
+    """A person who answers reviews, by name and roles alone; ``Person`` says more."""
 
     user: str = Field(pattern=_PERSON)
     roles: frozenset[Role] = Field(min_length=1)
+
+
+class Person(_Strict):
+    """A person of the team."""
+
+    id: str = Field(pattern=_PERSON)
+    name: str = Field(default="", max_length=100)
+    roles: frozenset[Role] = Field(min_length=1)
+    amount_limit_usd: int | None = Field(default=None, ge=0)
+    """The most money the person may approve, whole US dollars; without one, the limit of their highest role."""
+    slack_user: str = Field(default="", pattern=r"^([UW][A-Z0-9]{2,20})?$")
+    """Their member id in Slack; clicks of nobody else count as theirs."""
 
 
 class Tenant(_Strict):
@@ -142,7 +158,10 @@ class Tenant(_Strict):
     api_keys: tuple[ApiKey, ...] = ()
     shops: tuple[ShopAccess, ...] = ()
     reviewers: tuple[Reviewer, ...] = ()
-    """When there are any, only they may be named as the person behind a key."""
+    people: tuple[Person, ...] = ()
+    """When there are people or reviewers, only they may be named as the person behind a key."""
+    role_limits_usd: dict[Role, Annotated[int, Field(ge=0)]] = {}
+    """The most money somebody of a role may approve, whole US dollars; a role not named has no limit."""
 
     @field_validator("settlement_currency")
     @classmethod
@@ -157,9 +176,43 @@ class Tenant(_Strict):
             raise ValueError(f"{value!r} is not an IANA time zone")
         return value
 
-    def reviewer(self, user: str) -> Reviewer | None:
-        """The reviewer of that name, if the tenant lists one."""
-        return next((each for each in self.reviewers if each.user == user), None)
+    @model_validator(mode="after")
+    def _people_once(self) -> "Tenant":
+        ids = [person.id.casefold() for person in self.staff]
+        slack = [person.slack_user for person in self.staff if person.slack_user]
+        if len(set(ids)) < len(ids) or len(set(slack)) < len(slack):
+            raise ValueError("a person or a Slack user is listed twice")
+        return self
+
+    @property
+    def staff(self) -> tuple[Person, ...]:
+        """Everybody the tenant lists."""
+        return (*self.people, *(Person(id=each.user, roles=each.roles) for each in self.reviewers))
+
+    def person(self, user: str) -> Person | None:
+        """The person of that id, if the tenant lists one."""
+        return next((each for each in self.staff if each.id == user), None)
+
+    def slack_person(self, slack_user: str) -> Person | None:
+        """The person behind a Slack member id, if the tenant lists one."""
+        return next((each for each in self.staff if slack_user and each.slack_user == slack_user), None)
+
+    def limit_usd_minor(self, roles: Iterable[str], person: Person | None = None) -> int | None:
+        """The most US cents that may be approved: the person's own limit, else that of the highest role held."""
+        if person is not None and person.amount_limit_usd is not None:
+            return person.amount_limit_usd * 100
+        highest = max((Role(role) for role in roles), key=list(Role).index, default=None)
+        limit = self.role_limits_usd.get(highest) if highest else None
+        return None if limit is None else limit * 100
+
+    def actor(self, person: Person, *, via: str) -> Actor:
+        """A listed person as the review desk takes them."""
+        return Actor(
+            name=f"user:{person.id}",
+            roles=frozenset(person.roles),
+            limit_usd_minor=self.limit_usd_minor(person.roles, person),
+            via=via,
+        )
 
 
 class Tenants:

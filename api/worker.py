@@ -91,7 +91,7 @@ class Worker:
 
     def _orders(self) -> Hands:
         async def work(delivery: Delivery) -> None:
-            await self._attempt(INTAKE, CONTROLLER, delivery, self._box.controller.handle, self._give_up)
+            await self._attempt(INTAKE, CONTROLLER, delivery, self._box.work.handle, self._give_up)
 
         hands = self._hands(INTAKE, CONTROLLER, work, limit=self._box.settings.worker_concurrency)
         hands.may_take = self._box.effects.ready

@@ -38,6 +38,8 @@ class ReviewAnswer(Document):
     """``cli``, ``http``, ``slack``, ``console``, ``timeout``."""
     reason: str = Field(min_length=1)
     edits: dict[str, Plain] = {}
+    seen_digest: str = ""
+    """The ``content_digest`` the decider was shown, when the client says; an answer to anything else is refused."""
 
 
 class Review(Document):
@@ -63,6 +65,16 @@ class Review(Document):
     content_digest: str
     """Digest of what was shown; a changed order voids the answer."""
     allowed_roles: tuple[str, ...]
+    second_roles: tuple[str, ...] = ()
+    """Who gives the second approval, another person in another act; empty when one approval is enough."""
+    queue: str = "orders"
+    exposure_usd_minor: int | None = None
+    """Money at stake in US cents; None without an exchange rate, then only people without an amount limit approve."""
+    ship_by: AwareDatetime | None = None
+    correlation_id: str = ""
+    currency: str = ""
+    locale: str = ""
+    """The entity's, for the events of the review."""
     blind: bool = False
     """Whether recommendation, confidence and reasons are kept from the decider until the answer is given: a sample that
     shows how much people follow the machine."""

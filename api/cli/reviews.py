@@ -12,6 +12,7 @@ from api.cli.terminal import AsJson, OfTenant, clock, money, print_json, remark,
 if TYPE_CHECKING:
     from api.services import Json
     from api.tenants import Tenant
+    from domain.review_case import Actor
 
 app = typer.Typer(help="The review desk: what waits for a person.", no_args_is_help=True)
 
@@ -103,7 +104,7 @@ async def _list(at: Invocation, state: str, tenant: str | None) -> "list[Json]":
 
 
 async def _show(at: Invocation, review_id: str, tenant: str | None) -> "Json":
-    from api.desk import shown  # noqa: PLC0415  # see the package's docstring
+    from domain.review_case import shown  # noqa: PLC0415  # see the package's docstring
 
     async with at.opened() as box:
         return shown(await box.store.reviews.find(at.tenant(box.settings, tenant).tenant, review_id))
@@ -133,7 +134,10 @@ async def _decide(
             reason=reason,
             edits=edits,
         )
-        decided = await desk.decide(owner.tenant, ReviewId(review_id), answer, _roles(owner, person))
+        by = _actor(owner, person)
+        decided = await desk.decide(
+            owner.tenant, ReviewId(review_id), answer, by.roles, limit_usd_minor=by.limit_usd_minor
+        )
         order_id = decided["entity_id"]
         if wait_s:
             async with some_worker(box):
@@ -147,16 +151,18 @@ async def _decide(
         return decided | {"order": {"order_id": order_id, "state": order["state"], "detail": order.get("detail", "")}}
 
 
-def _roles(tenant: "Tenant", person: str) -> frozenset[str]:
-    """Whoever sits at this terminal acts as ops, unless the tenant lists its reviewers: then only they, with their roles."""
+def _actor(tenant: "Tenant", user: str) -> "Actor":
+    """Whoever sits at this terminal acts as ops and manager, unless the tenant lists its people: then only they."""
     from domain.errors import Forbidden  # noqa: PLC0415  # see the package's docstring
+    from domain.review_case import Actor  # noqa: PLC0415  # see the package's docstring
 
-    listed = tenant.reviewer(person)
+    listed = tenant.person(user)
     if listed is not None:
-        return frozenset(listed.roles)
-    if tenant.reviewers:
-        raise Forbidden(f"{person!r} is not among the reviewers of tenant {tenant.tenant} in the tenants file")
-    return frozenset({"ops"})
+        return tenant.actor(listed, via="cli")
+    if tenant.staff:
+        raise Forbidden(f"{user!r} is not among the people of tenant {tenant.tenant} in the tenants file")
+    roles = frozenset({"ops", "manager"})
+    return Actor(name=f"user:{user}", roles=roles, limit_usd_minor=tenant.limit_usd_minor(roles), via="cli")
 
 
 def _until(review: "Json") -> str:

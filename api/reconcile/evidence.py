@@ -22,7 +22,7 @@ from graph.runtime.intake import TOPIC as INTAKE
 from graph.runtime.journal import OCCASIONS, text
 from graph.runtime.journal import TOPIC as JOURNAL
 from graph.runtime.keys import STATE_TTL_S
-from graph.runtime.orders import thread_of
+from graph.runtime.orders import WORKFLOW, thread_of
 
 Ref = tuple[str, str]
 """Tenant and order id."""
@@ -169,7 +169,8 @@ async def _open_reviews(box: Signalbox, tenants: Iterable[str]) -> tuple[dict[Re
                 except NotFound:
                     lost.append(text(raw))
                 else:
-                    found[tenant, review.entity_id] = review.review_id
+                    if review.workflow == WORKFLOW:
+                        found[tenant, review.entity_id] = review.review_id
     return found, tuple(lost)
 
 

@@ -13,13 +13,12 @@ from api.context import context_of
 from api.routing import new_router
 from api.security import caller_of
 from api.services import Json
-from api.tenants import Role
 from domain.ids import ReviewId
 from domain.review import ReviewAction, ReviewAnswer, ReviewState
+from domain.review_case import SEES_ALL
 from domain.values import Document, Plain
 
 router = new_router("reviews")
-_SEES_ALL = frozenset({Role.OPS, Role.ADMIN})
 
 
 class DecisionRequest(Document):
@@ -48,7 +47,7 @@ async def reviews(request: Request, state: ReviewState = ReviewState.OPEN) -> Re
 
 
 def _may_see(review: Json, roles: frozenset[str]) -> bool:
-    return bool(roles & _SEES_ALL or roles.intersection(review["allowed_roles"]))
+    return bool(roles & SEES_ALL or roles.intersection(review["allowed_roles"]))
 
 
 @router.post("/v1/reviews/{review_id}/decision", summary="Answer a review")
@@ -67,7 +66,9 @@ async def decide(
             reason=body.reason,
             edits=body.edits,
         )
-        decided = await context.desk.decide(caller.tenant.tenant, ReviewId(review_id), given, caller.roles)
+        decided = await context.desk.decide(
+            caller.tenant.tenant, ReviewId(review_id), given, caller.roles, limit_usd_minor=caller.limit_usd_minor
+        )
         return idempotency.Reply(200, orjson.dumps(decided))
 
     content = body.model_dump_json().encode()

@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     topology_file: Path = ORDER_TOPOLOGY
     conflicts_file: Path = POLICY_FILE
     """How decisions that contradict each other are settled."""
+    review_policy_file: Path | None = None
+    """Queues, deadlines, second approvals and safe defaults of the review desk; without it the shipped ones."""
     backends_url: str | None = None
     """Where OMS, WMS, carriers, CRM, ERP and payment are served; without it the in-process stand-ins in ``home``."""
     backends_token: SecretStr | None = None

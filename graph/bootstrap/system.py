@@ -17,6 +17,7 @@ from domain.ports import Agent
 from graph.bootstrap import safety
 from graph.bootstrap.foundation import Foundation, lay
 from graph.bootstrap.governance import Governance, govern
+from graph.bootstrap.reviews import ReviewArea, build_reviews
 from graph.bootstrap.settings import Settings
 from graph.effects import Effects
 from graph.order.arrivals import Arrivals
@@ -53,6 +54,7 @@ from graph.runtime.risk_book import RiskBook
 from graph.runtime.stock_feed import FeedLimits, StockFeed
 from graph.runtime.stock_watch import WatchedWarehouse
 from graph.runtime.store import Store
+from graph.runtime.work_router import WorkRouter
 from graph.topology.catalogue import check
 from graph.topology.compile import build as compile_graph
 from graph.topology.conflict_policy import load_policy
@@ -106,6 +108,10 @@ class Signalbox(Foundation):
     effects: Effects
     threads: OrderThreads
     controller: OrderController
+    work: WorkRouter
+    """Takes the units of intake work to their workflow."""
+    reviews: ReviewArea
+    """The review desk."""
     feed: StockFeed
     """What is known of the warehouses' stock feeds."""
     parking: Parking
@@ -175,6 +181,7 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
     governance = govern(base)
     agents = staff(workflow, ports)
     switch = DegradedSwitch(store, owner=owner, lease_ms=settings.lease_ms)
+    reviews = build_reviews(base)
     threads = _threads(
         _carried(workflow, settings),
         store,
@@ -184,6 +191,7 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         switch=switch,
         tapes=tapes,
         conflicts=conflicts,
+        reviews=reviews,
     )
     controller = OrderController(
         store, threads, effects, Arrivals(store.intake, systems.channels), rates, remembered=Memory(base.audit).ended
@@ -201,6 +209,8 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         effects=effects,
         threads=threads,
         controller=controller,
+        work=WorkRouter(controller.handle),
+        reviews=reviews,
         feed=feed,
         parking=parking,
         switch=switch,
@@ -209,6 +219,7 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         watches=(
             Watch("parking", parking.watch),
             *governance.watches,
+            reviews.watch,
             Watch("degraded", lambda stop: rescoring.watch(stop, lambda: base.bus.lag(INTAKE, CONTROLLER))),
         ),
         agents=agents,
@@ -259,11 +270,13 @@ def _threads(
     switch: DegradedSwitch,
     tapes: Tapes,
     conflicts: ConflictPolicy,
+    reviews: ReviewArea,
 ) -> OrderThreads:
     """Compile the workflow in force, which comes first, and the earlier ones whose threads may still be waiting."""
     reviewing = Reviewing(
-        store.reviews, store.journal, store.checkpointer, store.keys, clock=store.clock, metrics=store.metrics
-    )
+        store.reviews, store.journal, store.checkpointer, store.keys,
+        policy=reviews.cases.policy, clock=store.clock, metrics=store.metrics,
+    )  # fmt: skip
     graphs: dict[str, Any] = {}
     for workflow in carried:
         asking = Asking(

@@ -59,7 +59,7 @@ class Cancelling:
         review = await self._store.reviews.find(record.tenant, record.review_id)
         facts: dict[str, Plain] = {"review_id": review.review_id, "why": why}
         event = happening(record, "order.review.voided", facts, at=self._store.clock.now())
-        if await self._store.reviews.void(review, event, thread=record.thread):
+        if await self._store.reviews.void(review, event):
             self._store.metrics.reviewed("voided")
 
     async def _cancel(self, record: OrderRecord, token: int, load: Load, reason: str, *, from_channel: bool) -> None:

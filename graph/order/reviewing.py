@@ -1,11 +1,12 @@
 """Questions to people about an order, and the summary that ends a run."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from domain.decision import Decision
-from domain.order import Order, OrderProgress
+from domain.order import OrderProgress
 from domain.review import Review
+from domain.review_policy import ReviewPolicy, Topic
 from domain.values import Plain
 from graph.order.run import OrderRun
 from graph.order.state import OrderGraphState
@@ -16,10 +17,7 @@ from graph.runtime.keys import Keyspace
 from graph.runtime.metrics import Metrics
 from graph.runtime.reviews import ReviewDesk, review_id
 
-LONGEST = timedelta(hours=4)
-"""A person has this long, or half the time to the marketplace's ship-by, whichever is shorter."""
-SHORTEST = timedelta(minutes=5)
-DECIDERS = ("ops", "admin")
+BLIND = "waits for a person, who decides without seeing what was recommended"
 RELEASE_STAGE = "release"
 """The stage name of reviews that ask about a release that failed."""
 EDITABLE = ("ship_to", "lines", "deliver_by", "shipping_option")
@@ -35,10 +33,12 @@ class Reviewing:
         checkpointer: RedisCheckpointer,
         keys: Keyspace,
         *,
+        policy: ReviewPolicy,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
-        """All collaborators are shared by every run."""
+        """All collaborators are shared by every run; ``policy`` says which queue asks whom, and how soon."""
+        self._policy = policy
         self._desk = desk
         self._journal = journal
         self._checkpointer = checkpointer
@@ -58,15 +58,20 @@ class Reviewing:
             {
                 "review_id": review.review_id,
                 "stage": review.stage,
-                "recommendation": review.recommendation,
-                "reasons": list(review.reasons),
+                "queue": review.queue,
+                "recommendation": "" if review.blind else review.recommendation,
+                "reasons": [] if review.blind else list(review.reasons),
                 "deadline": review.deadline.isoformat(),
+                "blind": review.blind,
+                "exposure_usd_minor": review.exposure_usd_minor,
+                "second_roles": [*review.second_roles],
+                "agents": [*sorted(run.decisions)],
             },
             at=review.created_at,
             part=review.review_id,
         )
         await self._checkpointer.pin(run.thread)
-        detail = "; ".join(review.reasons)[:500]
+        detail = BLIND if review.blind else "; ".join(review.reasons)[:500]
         stored = await self._desk.open(run.thread, review, event, token=run.token, detail=detail)
         self._metrics.reviewed("requested")
         return stored
@@ -74,6 +79,15 @@ class Reviewing:
     def _review(self, state: OrderGraphState, run: OrderRun, now: datetime) -> Review:
         stage = stage_name(state)
         shard = self._keys.shard_of(run.thread)
+        grounds = state.get("grounds", [])
+        topic = Topic(
+            entity_type="order",
+            stage=stage,
+            agents=tuple(sorted({str(g["agent"]) for g in grounds})),
+            market=run.order.ship_to.country or "",
+            exposure_usd_minor=run.usd_minor,
+        )
+        queue = self._policy.queue_for(topic)
         confidences = [d.confidence for d in run.decisions.values() if d.confidence is not None]
         return Review(
             review_id=review_id(run.thread, stage, run.attempt_group, state.get("round", 0), shard=shard),
@@ -83,14 +97,21 @@ class Reviewing:
             stage=stage,
             recommendation=state.get("recommendation", "look"),
             confidence=min(confidences, default=None),
-            reasons=tuple(str(g["sentence"]) for g in state.get("grounds", [])),
+            reasons=tuple(str(g["sentence"]) for g in grounds),
             facts=facts_of(run) | {"grounds": _keys(state)},
             editable=EDITABLE,
             content_digest=run.content_digest,
-            allowed_roles=DECIDERS,
+            allowed_roles=queue.roles,
+            second_roles=self._policy.second_roles(topic),
+            queue=queue.name,
+            exposure_usd_minor=run.usd_minor,
+            ship_by=run.order.ship_by,
+            correlation_id=run.correlation_id,
+            currency=run.order.currency,
+            locale=run.order.locale,
             proposed_by=tuple(sorted(f"agent:{name}" for name in run.decisions)),
             created_at=now,
-            deadline=deadline(run.order, now),
+            deadline=queue.deadline(now, run.order.ship_by),
             thread_id=run.thread,
         )
 
@@ -147,13 +168,6 @@ def stage_name(state: OrderGraphState) -> str:
     return f"gate_{stage}" if stage else RELEASE_STAGE
 
 
-def deadline(order: Order, now: datetime) -> datetime:
-    """When a person must have answered: four hours, or half the slack to the ship-by time if that is shorter."""
-    if order.ship_by is None:
-        return now + LONGEST
-    return now + max(SHORTEST, min(LONGEST, (order.ship_by - now) / 2))
-
-
 def facts_of(run: OrderRun) -> dict[str, Plain]:
     """What the decider is shown. No full address, no contact: who may see those opens the order."""
     order = run.order
@@ -177,4 +191,9 @@ def facts_of(run: OrderRun) -> dict[str, Plain]:
 
 def _told(decision: Decision) -> dict[str, Plain]:
     confidence = None if decision.confidence is None else f"{decision.confidence:.2f}"
-    return {"decision": decision.decision, "confidence": confidence, "mode": decision.mode.value}
+    return {
+        "decision": decision.decision,
+        "outcome": decision.outcome.value,
+        "confidence": confidence,
+        "mode": decision.mode.value,
+    }

@@ -107,6 +107,10 @@ class Keyspace:
         """Sorted set of open reviews by deadline. Owner: the review desk."""
         return f"{self._shard(shard)}:t:{tenant}:reviews"
 
+    def reviews_due(self, shard: int = 0) -> str:
+        """Sorted set of open reviews of all tenants by when the desk looks at them next. Owner: the review desk."""
+        return f"{self._shard(shard)}:reviews:due"
+
     def orders(self, tenant: str, shard: int = 0) -> str:
         """Sorted set of recent orders by last change. Owner: the controller, which trims it to the state's life."""
         return f"{self._shard(shard)}:t:{tenant}:orders"

@@ -1,21 +1,22 @@
-"""The review desk: our own record of every question to a person, answered once by compare-and-set.
+"""The record of every question to a person: opened once, changed by compare-and-set, answered once.
 
 An open review has no lifetime: the order it is about is pinned until it is decided or void. The winning answer and the
 work that resumes the order are written by the same script.
 """
 
-from collections.abc import Sequence
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 
-import orjson
-
-from domain.errors import AlreadyDecided, Conflict, Forbidden, NotFound, StaleFence
+from domain.errors import NotFound, StaleFence
 from domain.event import Event
 from domain.ids import ReviewId, ThreadId
-from domain.review import Review, ReviewAction, ReviewAnswer, ReviewState
+from domain.review import Review, ReviewAnswer, ReviewState
+from domain.review_case import Case, CaseFile
 from graph.runtime.atomics import PRELUDE
 from graph.runtime.connection import Batcher
-from graph.runtime.intake import RAW_TTL_S, Work
+from graph.runtime.intake import RAW_TTL_S
 from graph.runtime.intake import TOPIC as INTAKE
 from graph.runtime.journal import TOPIC as JOURNAL
 from graph.runtime.journal import millis, pairs, text
@@ -28,13 +29,14 @@ CLOSED_TTL_S = RAW_TTL_S
 _OPEN = Script(
     PRELUDE
     + """
-local review, open, doc, state, fence, effects, order, journal = unpack(KEYS)
-local token, id, record, deadline, iso, thread, now, kind, event, detail = unpack(ARGV)
+local review, open, due, doc, state, fence, effects, order, journal = unpack(KEYS)
+local token, id, name, record, deadline, created, iso, thread, now, kind, event, detail = unpack(ARGV)
 if not fresh(fence, token) then return {'stale', ''} end
 local kept = redis.call('HGET', review, 'record')
 if kept then return {'kept', kept} end
 redis.call('HSET', review, 'record', record, 'state', 'open')
 redis.call('ZADD', open, deadline, id)
+redis.call('ZADD', due, created, name)
 redis.call('HSET', doc, 'review', id, 'pinned', '1', 'progress', 'in_review', 'changed_at', iso, 'detail', detail)
 publish(doc, journal, thread, now, kind, event)
 keep(doc, doc); keep(doc, state); keep(doc, effects); keep(doc, order)
@@ -42,23 +44,53 @@ return {'opened', record}
 """
 )
 
-_CLOSE = Script(
+_CHANGE = Script(
     PRELUDE
     + f"""
-local review, open, doc, journal, intake = unpack(KEYS)
-local id, state, answer, thread, now, kind, event, headers = unpack(ARGV)
+local review, open, due, doc, journal, intake = unpack(KEYS)
+local id, name, revision, case, at, state, answer, thread, now, kind, event, headers = unpack(ARGV)
 local was = redis.call('HGET', review, 'state')
 if not was then return {{'unknown', ''}} end
 if was ~= 'open' then return {{was, redis.call('HGET', review, 'answer') or ''}} end
-redis.call('HSET', review, 'state', state, 'answer', answer)
-redis.call('EXPIRE', review, {CLOSED_TTL_S})
-redis.call('ZREM', open, id)
-publish(doc, journal, thread, now, kind, event)
+if revision ~= '' and (redis.call('HGET', review, 'revision') or '0') ~= revision then return {{'moved', ''}} end
+redis.call('HINCRBY', review, 'revision', 1)
+if case ~= '' then redis.call('HSET', review, 'case', case) end
+if state ~= 'open' then
+  redis.call('HSET', review, 'state', state, 'answer', answer)
+  redis.call('EXPIRE', review, {CLOSED_TTL_S})
+  redis.call('ZREM', open, id)
+end
+if at ~= '' then redis.call('ZADD', due, at, name) else redis.call('ZREM', due, name) end
+if kind ~= '' then publish(doc, journal, thread, now, kind, event) end
 keep(doc, doc)
 if headers ~= '' then redis.call('XADD', intake, '*', 'k', thread, 'h', headers, 'b', '', 'ts', now) end
-return {{'closed', ''}}
+return {{'done', ''}}
 """
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What one act writes: the case, when the desk looks at it next, and the review's end when it ends by it."""
+
+    case: Case | None = None
+    due_at: datetime | None = None
+    state: ReviewState = ReviewState.OPEN
+    answer: ReviewAnswer | None = None
+    event: Event | None = None
+    headers: str = ""
+    """Of the work that resumes the entity; empty for none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What became of a change."""
+
+    done: bool
+    state: ReviewState
+    """The review's, when the change was not written because it is no longer open."""
+    answer: ReviewAnswer | None = None
+    """What was answered before."""
 
 
 def review_id(thread: ThreadId, stage: str, attempt_group: int, round_: int, *, shard: int) -> ReviewId:
@@ -68,7 +100,7 @@ def review_id(thread: ThreadId, stage: str, attempt_group: int, round_: int, *, 
 
 
 class ReviewDesk:
-    """Opens, lists, answers and voids reviews."""
+    """Opens, finds, lists, changes and closes reviews."""
 
     def __init__(self, batcher: Batcher, keys: Keyspace) -> None:
         """Both are shared with the rest of the runtime."""
@@ -95,6 +127,7 @@ class ReviewDesk:
             [
                 self._keys.review(review.tenant, review.review_id, shard),
                 self._keys.open_reviews(review.tenant, shard),
+                self._keys.reviews_due(shard),
                 keys.document,
                 keys.state,
                 keys.fence,
@@ -105,8 +138,10 @@ class ReviewDesk:
             [
                 str(token),
                 review.review_id,
+                _member(review.tenant, review.review_id),
                 review.to_json(),
                 millis(review.deadline),
+                millis(review.created_at),
                 review.created_at.isoformat(),
                 thread,
                 millis(event.timestamp),
@@ -125,26 +160,45 @@ class ReviewDesk:
         Raises:
             NotFound: this tenant has no such review.
         """
+        return (await self.file(tenant, review)).review
+
+    async def file(self, tenant: str, review: str) -> CaseFile:
+        """The review with its case.
+
+        Raises:
+            NotFound: this tenant has no such review.
+        """
         fields = pairs(await self._redis.execute("HGETALL", self._keys.review(tenant, review, self._shard(review))))
         if "record" not in fields:
             raise NotFound(f"there is no review {review!r}")
         stored = Review.from_json(fields["record"])
-        answer = ReviewAnswer.from_json(fields["answer"]) if fields.get("answer") else None
-        return stored.model_copy(
-            update={
-                "state": ReviewState(fields["state"]),
-                "answer": answer,
-                "interrupt_id": fields.get("interrupt", stored.interrupt_id),
-            }
+        update = {
+            "state": ReviewState(fields["state"]),
+            "answer": ReviewAnswer.from_json(fields["answer"]) if fields.get("answer") else None,
+            "interrupt_id": fields.get("interrupt", stored.interrupt_id),
+        }
+        return CaseFile(
+            review=stored.model_copy(update=update),
+            case=Case.from_json(fields["case"]) if "case" in fields else Case(),
+            revision=int(fields.get("revision", "0")),
         )
 
     async def listed(self, tenant: str, *, limit: int = 200) -> list[Review]:
         """Open reviews, nearest deadline first."""
-        found: list[Review] = []
+        return [file.review for file in await self.files(tenant, limit=limit)]
+
+    async def files(self, tenant: str, *, limit: int = 200) -> list[CaseFile]:
+        """Open reviews with their cases, nearest deadline first."""
+        found: list[CaseFile] = []
         for shard in range(self._keys.shards):
             ids = await self._redis.execute("ZRANGE", self._keys.open_reviews(tenant, shard), 0, limit - 1)
-            found += [await self.find(tenant, text(one)) for one in ids]
-        return sorted(found, key=lambda r: r.deadline)[:limit]
+            read = await asyncio.gather(*(self.file(tenant, text(one)) for one in ids), return_exceptions=True)
+            for one in read:
+                if isinstance(one, CaseFile):
+                    found.append(one)
+                elif not isinstance(one, NotFound):
+                    raise one
+        return sorted(found, key=lambda file: file.review.deadline)[:limit]
 
     async def count_open(self, tenant: str) -> int:
         """How many reviews are open."""
@@ -154,83 +208,76 @@ class ReviewDesk:
         ]
         return sum(counts)
 
+    async def due(self, now: datetime, *, limit: int) -> list[tuple[str, ReviewId]]:
+        """The open reviews of all tenants whose time has come, longest overdue first in each shard."""
+        found: list[tuple[str, ReviewId]] = []
+        for shard in range(self._keys.shards):
+            key = self._keys.reviews_due(shard)
+            names = await self._redis.execute("ZRANGEBYSCORE", key, "-inf", millis(now), "LIMIT", 0, limit)
+            found += [(tenant, ReviewId(one)) for tenant, _, one in (text(name).partition(" ") for name in names)]
+        return found
+
+    async def forget_due(self, tenant: str, review: str) -> None:
+        """Drop a name from the timetable whose review is gone."""
+        key = self._keys.reviews_due(self._shard(review))
+        await self._redis.execute("ZREM", key, _member(tenant, review))
+
     async def set_interrupt(self, tenant: str, review: str, interrupt_id: str) -> None:
         """Note which interrupt of the thread waits for this review."""
         key = self._keys.review(tenant, review, self._shard(review))
         await self._redis.execute("HSET", key, "interrupt", interrupt_id)
 
-    async def decide(
-        self, review: Review, answer: ReviewAnswer, event: Event, *, thread: ThreadId, roles: Sequence[str]
-    ) -> None:
-        """Answer an open review and queue the order's resumption, once.
+    async def change(self, file: CaseFile, change: Change, *, at: datetime) -> Written | None:
+        """Write a change to an open review, unless somebody else has changed it since ``file`` was read: then None.
 
         Raises:
-            Forbidden: none of ``roles`` may decide it, or the decider proposed it.
-            Conflict: an edit names a field that may not be edited.
-            AlreadyDecided: somebody else was first.
+            NotFound: this tenant has no such review.
         """
-        _check_answer(review, answer, roles)
-        headers = {"work": Work.RESUME.value, "tenant": review.tenant, "order_id": review.entity_id}
-        headers |= {"review": review.review_id, "correlation_id": event.correlation_id}
-        was, stored = await self._close(
-            review, ReviewState.DECIDED, answer.to_json(), event, thread, orjson.dumps(headers).decode()
-        )
-        if was == "closed":
-            return
-        if was == ReviewState.VOID:
-            raise Conflict(f"review {review.review_id} no longer stands: its order changed or was cancelled")
-        first = ReviewAnswer.from_json(stored)
-        raise AlreadyDecided(
-            f"{first.decided_by} already answered {first.action.value} at {first.decided_at:%Y-%m-%d %H:%M:%S} UTC",
-            decided_by=first.decided_by,
-            decided_at=first.decided_at,
-            action=first.action.value,
-        )
+        return await self._write(file.review, str(file.revision), change, at)
 
-    async def void(self, review: Review, event: Event, *, thread: ThreadId) -> bool:
+    async def void(self, review: Review, event: Event) -> bool:
         """Withdraw an open review because its question no longer exists; False when it was answered before."""
-        was, _ = await self._close(review, ReviewState.VOID, "", event, thread, "")
-        return was == "closed"
+        written = await self._write(review, "", Change(state=ReviewState.VOID, event=event), event.timestamp)
+        return written is not None and written.done
 
-    async def _close(
-        self, review: Review, state: ReviewState, answer: str, event: Event, thread: ThreadId, headers: str
-    ) -> tuple[str, bytes | str]:
-        shard = self._shard(review.review_id)
-        was, stored = await self._redis.script(
-            _CLOSE,
+    async def _write(self, review: Review, revision: str, change: Change, at: datetime) -> Written | None:
+        shard, thread = self._shard(review.review_id), ThreadId(review.thread_id)
+        said, answer = await self._redis.script(
+            _CHANGE,
             [
                 self._keys.review(review.tenant, review.review_id, shard),
                 self._keys.open_reviews(review.tenant, shard),
+                self._keys.reviews_due(shard),
                 self._keys.entity(thread).document,
                 self._keys.stream(JOURNAL, shard),
                 self._keys.stream(INTAKE, shard),
             ],
             [
                 review.review_id,
-                state.value,
-                answer,
+                _member(review.tenant, review.review_id),
+                revision,
+                change.case.to_json() if change.case else "",
+                millis(change.due_at) if change.due_at else "",
+                change.state.value,
+                change.answer.to_json() if change.answer else "",
                 thread,
-                millis(event.timestamp),
-                event.event_type,
-                event.to_json(),
-                headers,
+                millis(at),
+                change.event.event_type if change.event else "",
+                change.event.to_json() if change.event else "",
+                change.headers,
             ],
         )
-        if text(was) == "unknown":
-            raise NotFound(f"there is no review {review.review_id!r}")
-        return text(was), stored
+        match text(said):
+            case "done":
+                return Written(done=True, state=change.state)
+            case "moved":
+                return None
+            case "unknown":
+                raise NotFound(f"there is no review {review.review_id!r}")
+            case was:
+                before = ReviewAnswer.from_json(answer) if answer else None
+                return Written(done=False, state=ReviewState(was), answer=before)
 
 
-def _check_answer(review: Review, answer: ReviewAnswer, roles: Sequence[str]) -> None:
-    if not set(roles) & set(review.allowed_roles):
-        raise Forbidden(f"this review is for {' or '.join(review.allowed_roles)}; your role is {', '.join(roles)}")
-    if answer.decided_by in review.proposed_by and answer.action is not ReviewAction.REJECT:
-        raise Forbidden("whoever proposed this may not approve it; ask a colleague")
-    if answer.action is ReviewAction.EDIT and not answer.edits:
-        raise Conflict("an edit must name at least one changed field")
-    if answer.action is not ReviewAction.EDIT and answer.edits:
-        raise Conflict("changed fields come with the action 'edit'")
-    unknown = sorted(set(answer.edits) - set(review.editable))
-    if unknown:
-        allowed = ", ".join(review.editable) or "nothing"
-        raise Conflict(f"{', '.join(unknown)} cannot be edited here; editable: {allowed}")
+def _member(tenant: str, review: str) -> str:
+    return f"{tenant} {review}"

@@ -15,8 +15,11 @@ from domain.event import Event, decision_event
 from domain.ids import EffectKey, EventId, TenantId
 from domain.ports import Message
 from domain.review import Review, ReviewAction, ReviewAnswer, ReviewState
+from domain.review_case import Actor
+from graph.order.reviewed import ReviewedOrders
 from graph.runtime.atomics import UNFENCED
 from graph.runtime.bus_redis import RedisBus
+from graph.runtime.cases import Cases
 from graph.runtime.clock import SystemClock
 from graph.runtime.connection import Batcher, connect
 from graph.runtime.intake import TOPIC as INTAKE
@@ -27,6 +30,7 @@ from graph.runtime.keys import STATE_TTL_S, Keyspace
 from graph.runtime.leases import Leadership, Leases
 from graph.runtime.ledger import Begun
 from graph.runtime.orders import thread_of
+from graph.runtime.review_policies import shipped_policy
 from graph.runtime.reviews import review_id
 from graph.runtime.store import Store
 from tests.support.faultproxy import fault_proxy
@@ -448,7 +452,17 @@ async def _asked(store: Store) -> Review:
 
 
 async def _decide(store: Store, given: ReviewAnswer, *, roles: tuple[str, ...] = ("ops",)) -> None:
-    await store.reviews.decide(review(), given, event("order.review.decided"), thread=THREAD, roles=roles)
+    await _cases(store).decide(TENANT, REVIEW, given, _actor(given, roles))
+
+
+def _cases(store: Store) -> Cases:
+    cases = Cases(store.reviews, store.journal, shipped_policy(), clock=store.clock, metrics=store.metrics)
+    cases.register("order", ReviewedOrders(store.orders))
+    return cases
+
+
+def _actor(given: ReviewAnswer, roles: tuple[str, ...] = ("ops",)) -> Actor:
+    return Actor(name=given.decided_by, roles=frozenset(roles), via="test")
 
 
 async def _close(store: Store) -> None:
@@ -520,9 +534,8 @@ async def test_a_review_of_another_tenant_does_not_exist(store: Store) -> None:
     await _asked(store)
     with pytest.raises(NotFound):
         await store.reviews.find("other", REVIEW)
-    foreign = review(tenant=TenantId("other"))
     with pytest.raises(NotFound):
-        await store.reviews.decide(foreign, answer(), event(), thread=THREAD, roles=["ops"])
+        await _cases(store).decide("other", REVIEW, answer(), _actor(answer()))
     for nonsense in ("", "rv", "rvx-1", "rv0-0000000000000000"):
         with pytest.raises(NotFound):
             await store.reviews.find(TENANT, nonsense)
@@ -557,14 +570,14 @@ async def test_an_answer_that_may_not_be_given_changes_nothing(
 async def test_a_withdrawn_question_cannot_be_answered_nor_an_answered_one_withdrawn(store: Store) -> None:
     """P3: whichever comes first stands."""
     await _asked(store)
-    assert await store.reviews.void(review(), event("order.review.voided"), thread=THREAD)
-    assert not await store.reviews.void(review(), event("order.review.voided"), thread=THREAD)
+    assert await store.reviews.void(review(), event("order.review.voided"))
+    assert not await store.reviews.void(review(), event("order.review.voided"))
     with pytest.raises(Conflict, match="no longer stands"):
         await _decide(store, answer())
     other = review(review_id=review_id(THREAD, "gate_1", 2, 0, shard=0))
     await store.reviews.open(THREAD, other, event(), token=1, detail="")
-    await store.reviews.decide(other, answer(), event(), thread=THREAD, roles=["ops"])
-    assert not await store.reviews.void(other, event(), thread=THREAD)
+    await _cases(store).decide(TENANT, other.review_id, answer(), _actor(answer()))
+    assert not await store.reviews.void(other, event())
     assert await _queued(store) == 1
     await _close(store)
 

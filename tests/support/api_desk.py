@@ -89,7 +89,15 @@ class MemoryDesk:
             if owner == tenant and (name in self.answers) == decided and state is not ReviewState.VOID
         ]  # fmt: skip
 
-    async def decide(self, tenant: TenantId, review_id: ReviewId, answer: ReviewAnswer, roles: frozenset[str]) -> Json:
+    async def decide(
+        self,
+        tenant: TenantId,
+        review_id: ReviewId,
+        answer: ReviewAnswer,
+        roles: frozenset[str],
+        *,
+        limit_usd_minor: int | None = None,
+    ) -> Json:
         await self._reach()
         review = self.open_reviews.get((tenant, review_id))
         if review is None:
