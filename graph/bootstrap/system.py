@@ -171,8 +171,7 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
     feed = StockFeed(batcher, keys, FEED_LIMITS, clock=clock)
     base = replace(base, systems=replace(base.systems, wms=WatchedWarehouse(base.systems.wms, feed, clock)))
     systems = base.systems
-    watching = Leadership(batcher, keys, "parking", owner, lease_ms=settings.lease_ms)
-    parking = Parking(store, systems.wms, feed, lead=watching)
+    parking = _parking(base, feed)
     guard = AuditGuard(base.bus, max_lag_s=settings.audit_max_lag_s)
     effects = Effects(systems, store.ledger, clock, audit_keeps_up=guard.check)
     rates = Rates(systems.erp, clock.now)
@@ -227,6 +226,11 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         risk_book=RiskBook(batcher, keys),
         claims=Claims(batcher, keys, conflicts),
     )
+
+
+def _parking(base: Foundation, feed: StockFeed) -> Parking:
+    lead = Leadership(base.store.batcher, base.keys, "parking", base.owner, lease_ms=base.settings.lease_ms)
+    return Parking(base.store, base.systems.wms, feed, lead=lead)
 
 
 def _outbox(
