@@ -174,7 +174,6 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
     parking = _parking(base, feed)
     guard = AuditGuard(base.bus, max_lag_s=settings.audit_max_lag_s)
     effects = Effects(systems, store.ledger, clock, audit_keeps_up=guard.check)
-    rates = Rates(systems.erp, clock.now)
     ports = taped(_ports(systems, store, feed))
     tapes = Tapes(without=absent(ports))
     governance = govern(base)
@@ -193,7 +192,12 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         reviews=reviews,
     )
     controller = OrderController(
-        store, threads, effects, Arrivals(store.intake, systems.channels), rates, remembered=Memory(base.audit).ended
+        store,
+        threads,
+        effects,
+        Arrivals(store.intake, systems.channels),
+        Rates(systems.erp, clock.now),
+        remembered=Memory(base.audit).ended,
     )
     leadership = Leadership(batcher, keys, "relay", owner, lease_ms=settings.lease_ms)
     rescoring = Rescoring(store, switch, workflow, agents, effects)
@@ -215,16 +219,18 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         switch=switch,
         rescoring=rescoring,
         followers=(Follower(workflow.tier_3, agents, store, effects, switch, tapes),) if workflow.tier_3 else (),
-        watches=(
-            Watch("parking", parking.watch),
-            *governance.watches,
-            reviews.watch,
-            Watch("degraded", lambda stop: rescoring.watch(stop, lambda: base.bus.lag(INTAKE, CONTROLLER))),
-        ),
+        watches=(*_watches(base, parking, rescoring), *governance.watches, reviews.watch),
         agents=agents,
         governance=governance,
         risk_book=RiskBook(batcher, keys),
         claims=Claims(batcher, keys, conflicts),
+    )
+
+
+def _watches(base: Foundation, parking: Parking, rescoring: Rescoring) -> tuple[Watch, ...]:
+    return (
+        Watch("parking", parking.watch),
+        Watch("degraded", lambda stop: rescoring.watch(stop, lambda: base.bus.lag(INTAKE, CONTROLLER))),
     )
 
 
