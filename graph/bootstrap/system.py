@@ -172,8 +172,7 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
     base = replace(base, systems=replace(base.systems, wms=WatchedWarehouse(base.systems.wms, feed, clock)))
     systems = base.systems
     parking = _parking(base, feed)
-    guard = AuditGuard(base.bus, max_lag_s=settings.audit_max_lag_s)
-    effects = Effects(systems, store.ledger, clock, audit_keeps_up=guard.check)
+    effects = _effects(base)
     ports = taped(_ports(systems, store, feed))
     tapes = Tapes(without=absent(ports))
     governance = govern(base)
@@ -191,14 +190,7 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         conflicts=conflicts,
         reviews=reviews,
     )
-    controller = OrderController(
-        store,
-        threads,
-        effects,
-        Arrivals(store.intake, systems.channels),
-        Rates(systems.erp, clock.now),
-        remembered=Memory(base.audit).ended,
-    )
+    controller = _controller(base, threads, effects)
     leadership = Leadership(batcher, keys, "relay", owner, lease_ms=settings.lease_ms)
     rescoring = Rescoring(store, switch, workflow, agents, effects)
     return Signalbox(
@@ -224,6 +216,22 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         governance=governance,
         risk_book=RiskBook(batcher, keys),
         claims=Claims(batcher, keys, conflicts),
+    )
+
+
+def _effects(base: Foundation) -> Effects:
+    guard = AuditGuard(base.bus, max_lag_s=base.settings.audit_max_lag_s)
+    return Effects(base.systems, base.store.ledger, base.clock, audit_keeps_up=guard.check)
+
+
+def _controller(base: Foundation, threads: OrderThreads, effects: Effects) -> OrderController:
+    return OrderController(
+        base.store,
+        threads,
+        effects,
+        Arrivals(base.store.intake, base.systems.channels),
+        Rates(base.systems.erp, base.clock.now),
+        remembered=Memory(base.audit).ended,
     )
 
 
