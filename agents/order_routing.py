@@ -21,6 +21,7 @@ from agents.routing_duty import limit_currencies
 from agents.routing_policy import POLICY, RoutingPolicy
 from agents.routing_refusal import review
 from agents.routing_wave import Wave, last_look
+from agents.taught import said, with_option
 from agents.tax_rules import TaxTable, shipped_rules
 from domain.catalogue import Product
 from domain.decision import Outcome, Reason, Verdict
@@ -66,6 +67,7 @@ class OrderRouting:
         Raises:
             Transient: stock, lanes, products or rates could not be read.
         """
+        case, example = with_option(case)
         order = case.order
         if not order.open_lines:
             return _nothing_to_ship(self.policy)
@@ -73,7 +75,7 @@ class OrderRouting:
             return review("NO_COUNTRY", "the address has no country, so no lane can be chosen", "order.ship_to.country")
         around = await self._read(order, case.now)
         stock = self._stock(case, around.levels)
-        return self._desk.route(case, around, stock)
+        return said(self._desk.route(case, around, stock), example, order.shipping_option)
 
     async def before_wave(self, cases: Sequence[AgentCase], now: datetime) -> Wave:
         """Route waiting orders anew together before they are picked; orders without a plan are not looked at.

@@ -19,6 +19,7 @@ from agents.routing_market import Market, terms_of
 from agents.routing_policy import POLICY as ROUTING_POLICY
 from agents.routing_problem import Block, Offer, merged
 from agents.shipping_options import OPTIONS, option_class
+from agents.taught import said, with_option
 from domain.decision import Outcome, Reason, Verdict
 from domain.money import Money, total
 from domain.order import Order
@@ -68,6 +69,7 @@ class ShippingMethod:
         plan = route_plan(case.decisions)
         if plan is None:
             return self._no_plan()
+        case, example = with_option(case)
         sites, lanes, products = await asyncio.gather(
             self._network.warehouses(case.now),
             self._network.lanes(case.order.ship_to.country, case.now),
@@ -85,7 +87,8 @@ class ShippingMethod:
         missing = [parcel for parcel, service in zip(plan.parcels, chosen, strict=True) if service is None]
         if missing:
             return self._no_service(missing)
-        return self._methods(case.order, plan, [service for service in chosen if service is not None])
+        verdict = self._methods(case.order, plan, [service for service in chosen if service is not None])
+        return said(verdict, example, case.order.shipping_option)
 
     def fallback(self, name: str, case: AgentCase, why: str) -> Verdict:
         """``lane_default``: the services as routed, unchecked; a person when there is no route.

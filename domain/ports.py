@@ -8,6 +8,7 @@ from typing import Protocol
 from domain.catalogue import Product
 from domain.decision import Decision, Verdict
 from domain.effect import Effect, EffectKind, Receipt
+from domain.example import Example, Situation
 from domain.fx import Rate
 from domain.ids import EffectKey, Sku, WarehouseId
 from domain.inventory import DemandTable, FeedState, StockLevel
@@ -149,6 +150,17 @@ class RiskBookPort(Protocol):
 
     async def confirmed(self, *, tenant: str, keys: Mapping[str, str]) -> Sequence[str]:
         """The names of those keys (``card`` -> fingerprint) whose value is on the confirmed-fraud list."""
+
+
+class ExamplePort(Protocol):
+    """What people's accepted edits have taught."""
+
+    async def similar(self, tenant: str, situation: Situation) -> Sequence[Example]:
+        """The examples with influence on a situation, best first.
+
+        Raises:
+            StoreUnavailable: no answer.
+        """
 
 
 class SegmentPort(Protocol):

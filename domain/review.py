@@ -40,6 +40,8 @@ class ReviewAnswer(Document):
     edits: dict[str, Plain] = {}
     seen_digest: str = ""
     """The ``content_digest`` the decider was shown, when the client says; an answer to anything else is refused."""
+    roles: tuple[str, ...] = ()
+    """The roles the person had; written by the desk that checked them, whatever came with the answer."""
 
 
 class Review(Document):

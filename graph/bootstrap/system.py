@@ -43,6 +43,7 @@ from graph.runtime.clock import Clock, SystemClock
 from graph.runtime.connection import Batcher
 from graph.runtime.degraded import DegradedSwitch
 from graph.runtime.degraded_orders import DegradedOrders
+from graph.runtime.examples import ExampleBook
 from graph.runtime.intake import CONTROLLER
 from graph.runtime.intake import TOPIC as INTAKE
 from graph.runtime.keys import Keyspace
@@ -127,6 +128,8 @@ class Signalbox(Foundation):
     agents: dict[str, Agent]
     governance: Governance
     """Tapes of decisions, shadow reports, versions."""
+    examples: ExampleBook
+    """What people's accepted edits have taught."""
     claims: Claims
     """Who claims which facet of what, by the conflict policy in force."""
     risk_book: RiskBook
@@ -176,6 +179,7 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
     ports = taped(_ports(systems, store, feed))
     tapes = Tapes(without=absent(ports))
     governance = govern(base)
+    examples = ExampleBook(base.engine, store.journal)
     agents = staff(workflow, ports)
     switch = DegradedSwitch(store, owner=owner, lease_ms=settings.lease_ms)
     reviews = build_reviews(base)
@@ -189,6 +193,7 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         tapes=tapes,
         conflicts=conflicts,
         reviews=reviews,
+        examples=examples,
     )
     controller = _controller(base, threads, effects)
     leadership = Leadership(batcher, keys, "relay", owner, lease_ms=settings.lease_ms)
@@ -210,11 +215,15 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         parking=parking,
         switch=switch,
         rescoring=rescoring,
-        followers=(Follower(workflow.tier_3, agents, store, effects, switch, tapes),) if workflow.tier_3 else (),
+        followers=(
+            *((Follower(workflow.tier_3, agents, store, effects, switch, tapes),) if workflow.tier_3 else ()),
+            examples,
+        ),
         watches=(*_watches(base, parking, rescoring), *governance.watches, reviews.watch),
         agents=agents,
         governance=governance,
         risk_book=RiskBook(batcher, keys),
+        examples=examples,
         claims=Claims(batcher, keys, conflicts),
     )
 
@@ -289,6 +298,7 @@ def _threads(
     tapes: Tapes,
     conflicts: ConflictPolicy,
     reviews: ReviewArea,
+    examples: ExampleBook,
 ) -> OrderThreads:
     """Compile the workflow in force, which comes first, and the earlier ones whose threads may still be waiting."""
     reviewing = Reviewing(
@@ -299,7 +309,7 @@ def _threads(
     for workflow in carried:
         asking = Asking(
             staff(workflow), store.journal, effects, store.clock, store.metrics,
-            switch=switch, remembered=DegradedOrders(store.batcher, store.keys), tapes=tapes,
+            switch=switch, remembered=DegradedOrders(store.batcher, store.keys), tapes=tapes, examples=examples,
         )  # fmt: skip
         nodes = OrderNodes(
             workflow, asking, reviewing, effects, store.journal,

@@ -12,6 +12,7 @@ from langgraph.types import Command
 
 from agents import SPECS
 from agents.recording import Recorder, on_tape
+from agents.taught import HINT, situation_of
 from domain.decision import Decision, Mode, Outcome, Reason, Verdict, Versions
 from domain.effect import Effect
 from domain.errors import (
@@ -24,7 +25,7 @@ from domain.errors import (
     StoreUnavailable,
 )
 from domain.event import decision_event
-from domain.ports import Agent, AgentCase
+from domain.ports import Agent, AgentCase, ExamplePort
 from domain.values import Plain, digest
 from graph.effects import CancelRequested, Effects, effect_key
 from graph.order.run import OrderRun
@@ -67,9 +68,11 @@ class Asking:
         switch: DegradedSwitch,
         remembered: DegradedOrders,
         tapes: Tapes,
+        examples: ExamplePort,
     ) -> None:
         """``agents`` by registry name, in the versions the topology names; ``switch`` says when they judge simply."""
         self._tapes = tapes
+        self._examples = examples
         self._switch = switch
         self._remembered = remembered
         self._agents = agents
@@ -117,6 +120,7 @@ class Asking:
     async def _decide(self, run: OrderRun, node: AgentNode, *, attempt: int, hints: dict[str, Plain]) -> Decision:
         started = self._clock.now()
         simple = await self._switch.hints(run.tenant)
+        hints = hints | await self._taught(node.name, run)
         asked = Asked(at=started, recorder=Recorder(), hints=hints | simple, seen=run.decisions.ids())
         with on_tape(asked.recorder):
             verdict = await _answer(self._agents[node.name], run.case(started, hints=hints | simple))
@@ -129,6 +133,18 @@ class Asking:
                 # Before the decision is journaled: a crash in between leaves one look too many, not one too few.
                 await self._remembered.remember(run.tenant, run.order_id, at=started)
         return await self._record(run, node, verdict, asked, attempt=attempt, mode=mode, took_ms=took_ms)
+
+    async def _taught(self, agent: str, run: OrderRun) -> dict[str, Plain]:
+        """What people's edits of similar orders say; without the book the agent judges as if nobody had said anything."""
+        situation = situation_of(agent, run.order)
+        if situation is None:
+            return {}
+        try:
+            found = await self._examples.similar(run.tenant, situation)
+        except StoreUnavailable as away:
+            log.warning("examples.not_read", agent=agent, order=run.order_id, why=str(away))
+            return {}
+        return {HINT: [example.model_dump(mode="json") for example in found]} if found else {}
 
     async def _record(
         self, run: OrderRun, node: AgentNode, verdict: Verdict, asked: Asked, *, attempt: int, mode: Mode, took_ms: int

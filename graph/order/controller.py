@@ -19,7 +19,7 @@ from graph.effects import Effects
 from graph.order.amending import refusal_in_release
 from graph.order.arrivals import Arrivals
 from graph.order.cancelling import ENDED, Cancelling
-from graph.order.editing import edited
+from graph.order.editing import accepted, edited
 from graph.order.release import give_back, told_or_gone
 from graph.order.reviewing import RELEASE_STAGE
 from graph.order.run import OrderRun
@@ -258,6 +258,8 @@ class OrderController:
         match answer.action:
             case ReviewAction.EDIT:
                 changed = edited(order, answer.edits, at=self._store.clock.now())
+                taught = accepted(held.record, review, answer)
+                await self._store.journal.publish(held.record.thread, taught, at=self._store.clock.now())
                 held = await self._noted(held, changed, Arrival.NEWER)
                 await self._recheck(held, f"edited by {said}", approved=approved)
             case ReviewAction.APPROVE if review.stage == RELEASE_STAGE:

@@ -5,10 +5,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from agents.taught import option_situation
 from domain.address import Address
 from domain.errors import UnprocessableOrder
+from domain.event import Event
+from domain.example import Edit
 from domain.order import Order, OrderIssue
+from domain.review import Review, ReviewAnswer
 from domain.values import Plain
+from graph.runtime.orders import OrderRecord, happening
 
 _MENDED = {OrderIssue.NO_ADDRESS, OrderIssue.NO_COUNTRY}
 
@@ -74,3 +79,25 @@ def _remaining(order: Order) -> tuple[OrderIssue, ...]:
     if all(line.sku for line in order.open_lines):
         mended.add(OrderIssue.NO_SKU)
     return tuple(issue for issue in order.issues if issue not in mended)
+
+
+def accepted(record: OrderRecord, review: Review, answer: ReviewAnswer) -> list[Event]:
+    """What an accepted edit may teach, as the happening of its order.
+
+    Only how the shipping option's words are to be read: addresses, lines and dates are one customer's own.
+    """
+    situation = option_situation(record.order) if record.order and "shipping_option" in answer.edits else None
+    if record.order is None or situation is None:
+        return []
+    edit = Edit(
+        situation=situation,
+        before=record.order.shipping_option,
+        after=answer.edits["shipping_option"],
+        review_id=review.review_id,
+        edited_by=answer.decided_by,
+        roles=answer.roles,
+        via=answer.via,
+        proposed_by=review.proposed_by,
+        reason=answer.reason,
+    )
+    return [happening(record, "order.edit.accepted", edit.model_dump(mode="json"), at=answer.decided_at)]

@@ -140,6 +140,7 @@ class Cases:
             Conflict: what was shown has changed, or somebody else holds the case.
             UnprocessableOrder: the edits cannot be carried out.
         """
+        answer = answer.model_copy(update={"roles": tuple(sorted(by.roles))})
         for _ in range(TRIES):
             file = await self._desk.file(tenant, review_id)
             try:
