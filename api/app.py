@@ -10,13 +10,16 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from api import documentation, problems
+from api.console.console import Console
+from api.console.install import install
+from api.console.routing import ConsoleRoute
 from api.context import ApiContext
 from api.idempotency import IdempotencyStore
 from api.limits import Gate, Limits, RateLimiter
 from api.metrics import ApiMetrics
 from api.routes import agents, channels, health, orders, problem_types, reviews, stream
 from api.routing import GuardedRoute
-from api.security import ACCESS, Guard, Open
+from api.security import ACCESS, Guard, Open, SignedIn
 from api.services import OrderDesk
 from api.tenants import Tenants
 from domain.errors import ConfigError, SignalboxError
@@ -31,10 +34,11 @@ def create_app(
     tenants: Tenants,
     idempotency: IdempotencyStore,
     *,
+    console: Console | None = None,
     limits: Limits | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> FastAPI:
-    """The HTTP API in front of a desk.
+    """The HTTP API in front of a desk, with the console's pages when there is one.
 
     Raises:
         ConfigError: a route is missing from the access table.
@@ -48,6 +52,8 @@ def create_app(
     )
     for module in _ROUTERS:
         app.include_router(module.router)
+    if console is not None:
+        install(app, console)
     for kind in (SignalboxError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, problems.handle)
     app.add_middleware(Gate, limits=limits, metrics=metrics)
@@ -69,5 +75,6 @@ def refuse_unlisted_routes(app: FastAPI) -> None:
             ACCESS.get((method, path)) for method in getattr(route, "methods", None) or ["GET"] if method != "HEAD"
         ]
         guarded = isinstance(route, GuardedRoute) or set(access) == {Open.PUBLIC}
-        if not guarded or None in access:
+        misplaced = any(isinstance(one, SignedIn) for one in access) and not isinstance(route, ConsoleRoute)
+        if not guarded or misplaced or None in access:
             raise ConfigError(f"The route {path} is not in the access table of api/security.py or is not guarded")

@@ -7,7 +7,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.problems import MEDIA_TYPE
-from api.security import ACCESS, PERSON_HEADER, Access, Open
+from api.security import ACCESS, PERSON_HEADER, Access, Open, SignedIn
+from domain.errors import ConfigError
 
 _DESCRIPTION = f"""The coordination layer for e-commerce operations.
 
@@ -109,6 +110,8 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
             operation["security"] = []
         case Open.LOOPBACK:
             operation["security"] = [{"bearer": []}, {"apiKey": []}, {}]
+        case SignedIn():
+            raise ConfigError(f"{method} {path} is a page of the console and no part of the documented API")
         case roles:
             operation["security"] = [{"bearer": []}, {"apiKey": []}]
             operation["x-roles"] = sorted(roles)

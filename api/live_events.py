@@ -67,3 +67,12 @@ def _entry(fields: list[bytes]) -> dict[str, str]:
 def _places(last_event_id: str | None, shards: int) -> list[str]:
     parts = (last_event_id or "").split(".")
     return parts if len(parts) == shards and all(parts) else ["0-0"] * shards
+
+
+async def latest_place(box: Signalbox) -> str:
+    """The id after which only what happens from now on comes, for ``LiveEvents.after``."""
+    places = []
+    for shard in range(box.keys.shards):
+        newest = await box.store.batcher.execute("XREVRANGE", box.keys.stream(JOURNAL, shard), "+", "-", "COUNT", 1)
+        places.append(text(newest[0][0]) if newest else "0-0")
+    return ".".join(places)

@@ -33,6 +33,10 @@ class Open(Enum):
     """Free to callers on this machine; others need a key of the roles in ``SCRAPERS``."""
 
 
+class SignedIn(frozenset[Role]):
+    """Roles whose sessions open a page of the console; an API key never does."""
+
+
 SCRAPERS = frozenset({Role.OPS, Role.ADMIN})
 Access = frozenset[Role] | Open
 
@@ -41,7 +45,12 @@ def _roles(*roles: Role) -> Access:
     return frozenset({*roles, Role.ADMIN})
 
 
+def _page(*roles: Role) -> Access:
+    return SignedIn({*roles, Role.ADMIN})
+
+
 _DESK = _roles(Role.SUPPORT, Role.PROCUREMENT, Role.OPS, Role.MANAGER)
+
 ACCESS: Mapping[tuple[str, str], Access] = {
     ("POST", "/v1/orders"): _roles(Role.STOREFRONT, Role.OPS),
     ("GET", "/v1/orders/{order_id}"): _roles(Role.STOREFRONT, Role.SUPPORT, Role.OPS),
@@ -57,6 +66,28 @@ ACCESS: Mapping[tuple[str, str], Access] = {
     ("GET", "/metrics"): Open.LOOPBACK,
     ("GET", "/problems/{code}"): Open.PUBLIC,
     ("GET", "/openapi.json"): Open.PUBLIC,
+    ("GET", "/console/static/{name}"): Open.PUBLIC,
+    ("GET", "/console/sign-in"): Open.PUBLIC,
+    ("POST", "/console/sign-in"): Open.PUBLIC,
+    ("GET", "/console/link/{token}"): Open.PUBLIC,
+    ("POST", "/console/link/{token}"): Open.PUBLIC,
+    ("POST", "/console/sign-out"): _page(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
+    ("POST", "/console/theme"): _page(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
+    ("GET", "/console"): _page(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
+    ("GET", "/console/stream"): _page(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
+    ("GET", "/console/reviews"): _page(Role.PROCUREMENT, Role.OPS),
+    ("GET", "/console/reviews/{review_id}"): _page(Role.PROCUREMENT, Role.OPS),
+    ("POST", "/console/reviews/{review_id}/decision"): _page(Role.PROCUREMENT, Role.OPS),
+    ("GET", "/console/orders"): _page(Role.SUPPORT, Role.OPS),
+    ("GET", "/console/orders/{order_id}"): _page(Role.SUPPORT, Role.OPS),
+    ("POST", "/console/orders/{order_id}/cancel"): _page(Role.SUPPORT, Role.OPS),
+    ("GET", "/console/agents"): _page(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
+    ("GET", "/console/dead-letters"): _page(Role.OPS),
+    ("POST", "/console/dead-letters/replay"): _page(),
+    ("POST", "/console/dead-letters/drop"): _page(),
+    ("GET", "/console/peak"): _page(Role.OPS),
+    ("POST", "/console/peak"): _page(Role.OPS),
+    ("GET", "/console/{rest:path}"): _page(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
 }
 """The role of a key opens a route; which reviews it may answer is the review's own ``allowed_roles``."""
 
@@ -108,8 +139,10 @@ class Guard:
             case Open.PUBLIC | Open.SIGNED:
                 return
             case Open.LOOPBACK:
-                if not _from_this_machine(request):
+                if not from_this_machine(request):
                     self._identify(request, SCRAPERS)
+            case SignedIn():
+                raise Forbidden("This is a page of the console; sign in there")
             case roles:
                 caller = self._identify(request, roles)
                 self._limiter.take(caller.tenant.tenant)
@@ -134,7 +167,7 @@ class Guard:
         if not key.roles & allowed:
             needed = ", ".join(sorted(allowed)) or "no role"
             raise Forbidden(f"The API key {key.key_id!r} may not do this; it takes one of: {needed}")
-        return _person(request, tenant, key)
+        return speaking_for(tenant, key, request.headers.get(PERSON_HEADER))
 
 
 def _presented(request: Request) -> str:
@@ -144,22 +177,27 @@ def _presented(request: Request) -> str:
     return request.headers.get("x-api-key", "").strip()
 
 
-def _from_this_machine(request: Request) -> bool:
+def from_this_machine(request: Request) -> bool:
     """A proxy on this machine speaks for others, so a forwarded request is never local."""
     forwarded = any(name in request.headers for name in ("forwarded", "x-forwarded-for", "x-real-ip"))
     return not forwarded and request.client is not None and request.client.host in {"127.0.0.1", "::1"}
 
 
-def _person(request: Request, tenant: Tenant, key: ApiKey) -> Caller:
-    named = request.headers.get(PERSON_HEADER)
+def speaking_for(tenant: Tenant, key: ApiKey, named: str | None) -> Caller:
+    """The caller behind a key: the person named, when the key may name one, else the key's own person or the key.
+
+    Raises:
+        Forbidden: the key may not name a person, or the tenant's file lists reviewers and this is none of them.
+        InputError: the name is not a user id.
+    """
     if named is None:
         known = tenant.person(key.user) if key.user else None
         actor = f"user:{key.user}" if key.user else f"key:{key.key_id}"
         return Caller(tenant, key, actor, frozenset(key.roles), tenant.limit_usd_minor(key.roles, known))
     if not key.roles & _SPEAKERS:
-        raise Forbidden(f"Only a key of the role ops or admin may send {PERSON_HEADER}")
+        raise Forbidden(f"Only a key of the role ops or admin may name a person ({PERSON_HEADER})")
     if not _PERSON.match(named):
-        raise InputError(f"{PERSON_HEADER} is not a user id: letters, digits and ._@+-, 64 at most")
+        raise InputError(f"The name of a person ({PERSON_HEADER}) is a user id: letters, digits and ._@+-, 64 at most")
     person = tenant.person(named)
     if person is None and tenant.staff:
         raise Forbidden(f"{named!r} is not among the tenant's people in the tenants file")

@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.console.console import open_console
 from api.desk import Desk
 from api.idempotency import RedisIdempotencyStore
 from api.tenants import Tenants
@@ -75,8 +76,9 @@ def url_of(listener: socket.socket) -> str:
 
 
 def application(box: Signalbox, tenants: Tenants) -> FastAPI:
-    """The API in front of a running system."""
-    return create_app(Desk(box), tenants, RedisIdempotencyStore(box.store.batcher, box.keys), now=box.clock.now)
+    """The API and the console in front of a running system."""
+    desk, idempotency = Desk(box), RedisIdempotencyStore(box.store.batcher, box.keys)
+    return create_app(desk, tenants, idempotency, console=open_console(box, desk, tenants), now=box.clock.now)
 
 
 @asynccontextmanager

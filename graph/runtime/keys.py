@@ -148,6 +148,18 @@ class Keyspace:
         """Set of hashes of cards, devices, addresses and phones of confirmed fraud. No TTL. Owner: the risk desk."""
         return f"{self._shard(0)}:t:{tenant}:confirmed_fraud"
 
+    def session(self, tenant: str, digest: str) -> str:
+        """One console session (TTL). Owner: the console."""
+        return f"{self._shard(0)}:t:{tenant}:session:{digest}"
+
+    def session_notice(self, tenant: str, digest: str) -> str:
+        """What a session is told on its next page (TTL)."""
+        return f"{self._shard(0)}:t:{tenant}:session_notice:{digest}"
+
+    def sign_in_link(self, tenant: str, digest: str) -> str:
+        """A one-time sign-in link (TTL)."""
+        return f"{self._shard(0)}:t:{tenant}:sign_in_link:{digest}"
+
     def flag(self, name: str) -> str:
         """An installation-wide value of any type with a named owner (``relay:lease``, ``audit:confirmed``)."""
         return f"{self._shard(0)}:flag:{name}"

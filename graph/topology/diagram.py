@@ -50,9 +50,9 @@ def to_mermaid(workflow: Workflow) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_svg(workflow: Workflow) -> str:
-    """The workflow as a self-contained SVG picture."""
-    return _Picture(workflow).svg()
+def to_svg(workflow: Workflow, *, styled: bool = True) -> str:
+    """The workflow as an SVG picture, self-contained unless the page it stands in brings the drawing's style."""
+    return _Picture(workflow).svg(styled=styled)
 
 
 def _lines(agent: AgentNode) -> tuple[str, ...]:
@@ -95,7 +95,7 @@ class _Picture:
             key=workflow.digest[:8],
         )
 
-    def svg(self) -> str:
+    def svg(self, *, styled: bool = True) -> str:
         self._head()
         for tier, rows in enumerate((self.stages[:1], self.stages[1:])):
             if rows:
@@ -103,7 +103,7 @@ class _Picture:
         self._sides(self._ending())
         if self.workflow.tier_3:
             self._later()
-        return self.drawing.svg(self.right + self.side_width + _SIDE // 2 + _MARGIN, self.y)
+        return self.drawing.svg(self.right + self.side_width + _SIDE // 2 + _MARGIN, self.y, styled=styled)
 
     def _head(self) -> None:
         state = "enabled" if self.workflow.enabled else "not enabled"

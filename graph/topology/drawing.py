@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from math import ceil
 
-_STYLE = """
+STYLE = """
 .sb-diagram{--bg:#fff;--ink:#1b1f24;--dim:#57606a;--line:#6e7781;--box:#fff;--edge:#8c959f;--band:#f3f6fa;
 --go:#1a7f37;--ask:#9a6700;--stop:#cf222e;--ask-bg:#fff8e5;--go-bg:#edfbf0;--stop-bg:#fff0ee;
 font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif}
@@ -81,10 +81,10 @@ class Drawing:
             style = "" if number else "name"
             self.text(x + width // 2, y + 24 + number * LINE_HEIGHT, line, style=style, anchor="middle")
 
-    def diamond(self, cx: int, cy: int, *, half_width: int, half_height: int, label: str) -> None:
-        """A decision, labelled inside."""
+    def diamond(self, cx: int, cy: int, *, half_width: int, half_height: int, label: str, kind: str = "") -> None:
+        """A decision, labelled inside. Kinds as of a box."""
         corners = f"{cx},{cy - half_height} {cx + half_width},{cy} {cx},{cy + half_height} {cx - half_width},{cy}"
-        self.parts.append(f'<polygon class="box" points="{corners}"/>')
+        self.parts.append(f'<polygon class="box {kind}" points="{corners}"/>')
         self.text(cx, cy + 5, label, style="name", anchor="middle")
 
     def way(self, *points: tuple[int, int], kind: str = "", arrow: bool = False, both: bool = False) -> None:
@@ -99,8 +99,8 @@ class Drawing:
         turn = f' transform="rotate(-45 {x} {y})"' if slanted else ""
         self.parts.append(f'<text class="{style}" x="{x}" y="{y}" text-anchor="{anchor}"{turn}>{escape(text)}</text>')
 
-    def svg(self, width: int, height: int) -> str:
-        """The whole picture."""
+    def svg(self, width: int, height: int, *, styled: bool = True) -> str:
+        """The whole picture; without ``styled`` the page it stands in brings ``STYLE``."""
         heads = "".join(
             f'<marker id="sb-{self.key}-{name}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" '
             f'markerHeight="8" orient="auto-start-reverse"><path class="head {name}" d="M0 1 9 5 0 9z"/></marker>'
@@ -113,7 +113,7 @@ class Drawing:
                 f'aria-labelledby="sb-{self.key}-title sb-{self.key}-desc">',
                 f'<title id="sb-{self.key}-title">{escape(self.title)}</title>',
                 f'<desc id="sb-{self.key}-desc">{escape(self.description)}</desc>',
-                f"<style>{_STYLE}</style><defs>{heads}</defs>",
+                (f"<style>{STYLE}</style>" if styled else "") + f"<defs>{heads}</defs>",
                 f'<rect class="ground" width="{width}" height="{height}"/>',
                 *self.parts,
                 "</svg>\n",

@@ -189,8 +189,8 @@ def _keys(tenant: str) -> tuple[ApiKey, ...]:
     return tuple(ApiKey(key_id=f"{tenant}-{role}", sha256=digest(role), roles=frozenset({role})) for role in Role)
 
 
-def two_tenants() -> Tenants:
-    """``acme`` with a Shopify and a Shopee shop and two reviewers, and ``bolt`` with neither."""
+def two_tenants(*, first: str = "acme") -> Tenants:
+    """``acme`` (or ``first``) with a Shopify and a Shopee shop and three reviewers, and ``bolt`` with neither."""
     shops = (
         ShopAccess(channel=Channel.SHOPIFY, shop=SHOPIFY_SHOP, secrets=(SHOPIFY_SECRET, OLD_SHOPIFY_SECRET)),
         ShopAccess(channel=Channel.SHOPEE, shop="220000001", secrets=(SHOPEE_SECRET,), callback_url=SHOPEE_URL),
@@ -203,7 +203,7 @@ def two_tenants() -> Tenants:
     common = {"settlement_currency": "HKD", "locale": "en", "timezone": "Asia/Hong_Kong"}
     return Tenants(
         [
-            Tenant(tenant=TenantId("acme"), api_keys=_keys("acme"), shops=shops, reviewers=reviewers, **common),
+            Tenant(tenant=TenantId(first), api_keys=_keys(first), shops=shops, reviewers=reviewers, **common),
             Tenant(tenant=TenantId("bolt"), api_keys=_keys("bolt"), **common),
         ]
     )
