@@ -50,6 +50,7 @@ def _page(*roles: Role) -> Access:
 
 
 _DESK = _roles(Role.SUPPORT, Role.PROCUREMENT, Role.OPS, Role.MANAGER)
+_STAFF = _page(Role.SUPPORT, Role.PROCUREMENT, Role.OPS, Role.MANAGER)
 
 ACCESS: Mapping[tuple[str, str], Access] = {
     ("POST", "/v1/orders"): _roles(Role.STOREFRONT, Role.OPS),
@@ -71,23 +72,23 @@ ACCESS: Mapping[tuple[str, str], Access] = {
     ("POST", "/console/sign-in"): Open.PUBLIC,
     ("GET", "/console/link/{token}"): Open.PUBLIC,
     ("POST", "/console/link/{token}"): Open.PUBLIC,
-    ("POST", "/console/sign-out"): _page(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
-    ("POST", "/console/theme"): _page(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
-    ("GET", "/console"): _page(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
-    ("GET", "/console/stream"): _page(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
-    ("GET", "/console/reviews"): _page(Role.PROCUREMENT, Role.OPS),
-    ("GET", "/console/reviews/{review_id}"): _page(Role.PROCUREMENT, Role.OPS),
-    ("POST", "/console/reviews/{review_id}/decision"): _page(Role.PROCUREMENT, Role.OPS),
-    ("GET", "/console/orders"): _page(Role.SUPPORT, Role.OPS),
-    ("GET", "/console/orders/{order_id}"): _page(Role.SUPPORT, Role.OPS),
+    ("POST", "/console/sign-out"): _STAFF,
+    ("POST", "/console/theme"): _STAFF,
+    ("GET", "/console"): _STAFF,
+    ("GET", "/console/stream"): _STAFF,
+    ("GET", "/console/reviews"): _STAFF,
+    ("GET", "/console/reviews/{review_id}"): _STAFF,
+    ("POST", "/console/reviews/{review_id}/decision"): _STAFF,
+    ("GET", "/console/orders"): _page(Role.SUPPORT, Role.OPS, Role.MANAGER),
+    ("GET", "/console/orders/{order_id}"): _page(Role.SUPPORT, Role.OPS, Role.MANAGER),
     ("POST", "/console/orders/{order_id}/cancel"): _page(Role.SUPPORT, Role.OPS),
-    ("GET", "/console/agents"): _page(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
-    ("GET", "/console/dead-letters"): _page(Role.OPS),
+    ("GET", "/console/agents"): _STAFF,
+    ("GET", "/console/dead-letters"): _page(Role.OPS, Role.MANAGER),
     ("POST", "/console/dead-letters/replay"): _page(),
     ("POST", "/console/dead-letters/drop"): _page(),
-    ("GET", "/console/peak"): _page(Role.OPS),
+    ("GET", "/console/peak"): _page(Role.OPS, Role.MANAGER),
     ("POST", "/console/peak"): _page(Role.OPS),
-    ("GET", "/console/{rest:path}"): _page(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
+    ("GET", "/console/{rest:path}"): _STAFF,
 }
 """The role of a key opens a route; which reviews it may answer is the review's own ``allowed_roles``."""
 

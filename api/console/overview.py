@@ -9,9 +9,9 @@ from typing import Any
 from api.console import cases
 from api.console.charts import percentile
 from api.console.visits import Visit
-from api.desk import shown
 from api.services import Json
 from domain.order import OrderProgress
+from domain.review_case import shown
 from graph.runtime.audit_figures import AuditFigures, Said
 from graph.runtime.dead_letters import DeadLetters, order_of
 from graph.runtime.intake import CONTROLLER

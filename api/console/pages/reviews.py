@@ -10,17 +10,15 @@ from starlette.responses import Response
 from api.console import cases
 from api.console.routing import new_pages
 from api.console.visits import Visit, visit_of
-from api.desk import shown
 from api.services import Json
-from api.tenants import Role
 from domain.errors import AlreadyDecided, Conflict, InputError, NotFound, Refused
 from domain.ids import ReviewId
 from domain.review import ReviewAction, ReviewAnswer, ReviewState
+from domain.review_case import SEES_ALL, shown
 
 router = new_pages()
 
 Review = Annotated[str, Path(max_length=200)]
-_SEES_ALL = (Role.OPS, Role.ADMIN)
 
 
 @router.get("/console/reviews")
@@ -40,7 +38,7 @@ async def queue(request: Request) -> Response:
 
 
 def _may_see(visit: Visit, review: Json) -> bool:
-    return visit.is_one_of(*_SEES_ALL) or bool(visit.caller.roles.intersection(review["allowed_roles"]))
+    return bool(visit.caller.roles & SEES_ALL or visit.caller.roles.intersection(review["allowed_roles"]))
 
 
 @router.get("/console/reviews/{review_id}")
@@ -97,7 +95,10 @@ async def decide(request: Request, review_id: Review) -> Response:
     review, form = await _found(visit, review_id), visit.form
     try:
         answer = await _answer(visit, review)
-        await visit.console.desk.decide(visit.tenant, ReviewId(review_id), answer, visit.caller.roles)
+        caller = visit.caller
+        await visit.console.desk.decide(
+            visit.tenant, ReviewId(review_id), answer, caller.roles, limit_usd_minor=caller.limit_usd_minor
+        )
     except AlreadyDecided as first:
         return await _case(visit, await _found(visit, review_id), status=first.status, first=first)
     except (Refused, InputError) as refused:
@@ -134,6 +135,7 @@ async def _answer(visit: Visit, review: Json) -> ReviewAnswer:
         via="console",
         reason=form.one("reason")[:2000],
         edits=changes,
+        seen_digest=form.one("digest"),
     )
 
 
