@@ -1,6 +1,6 @@
 """Purchase orders as UBL, and suppliers' UBL answers."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -9,42 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from domain.address import Address
 from domain.errors import MalformedPayload
-from domain.money import Money, total
-from domain.purchasing import BuyerParty, Contact, Incoterm, PaymentTerms, PurchaseOrder, PurchaseOrderLine, Vendor
+from domain.money import Money
+from domain.purchasing import Incoterm, PurchaseOrderLine
+from tests.support.purchasing import BUYER, line, purchase_order, vendor
 from tools.documents.ubl_order import document_id, read_order, write_order
 from tools.documents.ubl_response import LineCode, ResponseCode, read_response
 
-VENDOR = Vendor(
-    vendor_id="V-TW-1", legal_name="晨光文具股份有限公司", contact=Contact(family_name="陳"), email="sales@chenguang.example",
-    language="zh-Hant", country="TW", currency="TWD", payment=PaymentTerms(net_days=30), incoterm=Incoterm.FCA,
-    incoterm_place="Taoyuan", tax_scheme="tw.ubn", tax_id="04595257",
-)  # fmt: skip
-BUYER = BuyerParty(legal_name="Harbour & Sons <HK>", address=Address(line1="1 Pier Rd", city="Hong Kong", country="HK"),
-                   email="po@harbour.example")  # fmt: skip
-
-
-def line(number: int, quantity: int, price: str, currency: str = "TWD") -> PurchaseOrderLine:
-    unit = Decimal(price)
-    return PurchaseOrderLine(
-        line_id=str(number), sku=f"SKU-{number}", supplier_sku=f"S{number}", description=f"茶壺 {number} & <pot>",
-        hs_code="691110", origin="TW", quantity=quantity, unit_price=unit,
-        amount=Money.rounded(unit * quantity, currency),
-    )  # fmt: skip
-
-
-def order(lines: list[PurchaseOrderLine], currency: str = "TWD", **changes: Any) -> PurchaseOrder:
-    tax = Money.zero(currency)
-    plain: dict[str, Any] = {
-        "number": "PO-2026-000123", "tenant": "demo", "issued": date(2026, 11, 22), "reply_by": date(2026, 11, 25),
-        "currency": currency, "buyer": BUYER, "vendor": VENDOR, "ship_to": Address(line1="9 Dock", city="TPE", country="TW"),
-        "warehouse": "TPE", "deliver_from": date(2026, 12, 1), "deliver_until": date(2026, 12, 5),
-        "incoterm": Incoterm.FCA, "incoterm_place": "Taoyuan", "payment": PaymentTerms(net_days=30), "lines": tuple(lines),
-        "tax": tax, "total": total([x.amount for x in lines], currency) + tax, "notes": ("Pack & label",),
-        "quoted_at": datetime(2026, 11, 22, 3, tzinfo=UTC),
-    }  # fmt: skip
-    return PurchaseOrder(**plain | changes)
+VENDOR = vendor()
 
 
 @given(
@@ -53,7 +25,7 @@ def order(lines: list[PurchaseOrderLine], currency: str = "TWD", **changes: Any)
 )
 def test_an_order_comes_back_from_ubl_as_it_went(parts: list[tuple[int, Decimal]], currency: str) -> None:
     """domain/P3, domain/P5: every number, id and date survives; amounts carry the currency's digits and add up."""
-    sent = order([line(i + 1, q, f"{p:f}", currency) for i, (q, p) in enumerate(parts)], currency)
+    sent = purchase_order([line(i + 1, q, f"{p:f}", currency) for i, (q, p) in enumerate(parts)], currency)
     document = write_order(sent, payment_note="發票日後30天付款")
     found = read_order(document)
     assert found.number == sent.number
@@ -74,7 +46,7 @@ def test_an_order_comes_back_from_ubl_as_it_went(parts: list[tuple[int, Decimal]
 
 def test_an_amendment_is_a_document_that_names_the_first() -> None:
     """domain/P3: version 2 has its own id and refers to the number."""
-    second = order([line(1, 10, "5")], version=2)
+    second = purchase_order([line(1, 10, "5")], version=2)
     found = read_order(write_order(second, payment_note="x"))
     assert found.number == document_id(second) == "PO-2026-000123-2"
     assert found.version_of == "PO-2026-000123"
@@ -93,7 +65,7 @@ def test_an_amendment_is_a_document_that_names_the_first() -> None:
 def test_an_order_that_contradicts_itself_cannot_be_made(changes: dict[str, Any], says: str) -> None:
     """F35: sums, currency, trade term and dates are checked when the document is made."""
     with pytest.raises(ValidationError, match=says):
-        order([line(1, 10, "5")], **changes)
+        purchase_order([line(1, 10, "5")], **changes)
 
 
 def test_a_line_keeps_to_pack_moq_and_arithmetic() -> None:
