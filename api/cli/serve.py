@@ -85,9 +85,10 @@ def keys(
         say(
             f"key file      {home / KEYS_FILE}  (plain keys, one per role; move them to where they are used, then delete it)"
         )
-    table(("tenant", "key", "roles", *(["key itself"] if show else [])), (
-        (t, k, ", ".join(roles), *([plain.get(k, "not kept")] if show else [])) for t, k, roles in known
-    ))  # fmt: skip
+    table(("tenant", "key", "roles"), ((t, k, ", ".join(roles)) for t, k, roles in known))
+    if show:  # each on a line of its own, which no narrow window breaks
+        for _, key_id, _ in known:
+            say(f"{key_id}  {plain.get(key_id, 'not kept')}")
 
 
 async def _serve(at: Invocation, settings: "Settings", *, with_worker: bool) -> None:
