@@ -8,28 +8,29 @@ from sqlalchemy import text as sql
 
 from api.live_events import LiveEvents
 from api.registry import registered
+from api.review_views import ReviewViews
 from api.services import Accepted, Check, Health, Json, Submission
 from domain.errors import NotFound, SignalboxError, StoreUnavailable, TooLate
-from domain.ids import OrderId, ReviewId, TenantId, stable_id
+from domain.ids import OrderId, TenantId, stable_id
 from domain.order import OrderProgress
 from domain.ports import Message
-from domain.review import ReviewAnswer, ReviewState
-from domain.review_case import Actor, shown
+from domain.review import ReviewState
+from domain.review_case import shown
 from graph.bootstrap.system import Signalbox
 from graph.runtime import crash
 from graph.runtime.intake import TOPIC as INTAKE
 from graph.runtime.intake import Parcelled, Work
 from graph.runtime.orders import OrderRecord, happening, thread_of
-from graph.runtime.why import explain
+from graph.runtime.why import explain, withheld
 from tools.channels.protocol import DeliveryKind
 
 
-class Desk:
+class Desk(ReviewViews):
     """Implements ``api.services.OrderDesk`` on the working store and the audit."""
 
     def __init__(self, box: Signalbox) -> None:
         """``box`` is the running system."""
-        self._box = box
+        super().__init__(box)
         self._live = LiveEvents(box)
 
     async def submit(self, submission: Submission) -> Accepted:
@@ -81,7 +82,7 @@ class Desk:
             store.journal.decisions(record.thread), store.ledger.records(record.thread)
         )
         review = await store.reviews.find(record.tenant, record.review_id) if record.review_id else None
-        order = record.order
+        order, blind = record.order, review is not None and review.blind and review.state is ReviewState.OPEN
         return {
             "order_id": record.order_id,
             "state": record.progress.value,
@@ -100,7 +101,7 @@ class Desk:
             "cancel_requested": bool(record.cancel),
             "decisions": [
                 d.model_dump(mode="json", exclude={"inputs", "proposals", "tenant", "entity_type", "entity_id"})
-                for d in decisions
+                for d in (() if blind else decisions)
             ],
             "effects": [e.model_dump(mode="json", exclude={"args_digest", "fence"}) for e in effects],
             "review": shown(review) if review else None,
@@ -133,34 +134,6 @@ class Desk:
         view = await self._view(latest or record)
         return view | {"cancel_requested": True}
 
-    async def reviews(self, tenant: TenantId, *, state: ReviewState) -> list[Json]:
-        """The tenant's reviews in one state: open ones from the desk, closed ones from the audit."""
-        if state is ReviewState.OPEN:
-            return [shown(review) for review in await self._box.store.reviews.listed(tenant)]
-        found = await self._box.audit.reviews(tenant, state=state)
-        return [
-            orjson.loads(orjson.dumps(vars(one), default=str)) | {"allowed_roles": ["ops", "admin"]} for one in found
-        ]
-
-    async def decide(
-        self,
-        tenant: TenantId,
-        review_id: ReviewId,
-        answer: ReviewAnswer,
-        roles: frozenset[str],
-        *,
-        limit_usd_minor: int | None = None,
-    ) -> Json:
-        """Answer a review, once; the order resumes in a worker.
-
-        Raises:
-            NotFound, Forbidden, AlreadyDecided, Conflict, UnprocessableOrder: see ``api.services.OrderDesk``.
-        """
-        by = Actor(name=answer.decided_by, roles=roles, limit_usd_minor=limit_usd_minor, via=answer.via)
-        decided = await self._box.reviews.cases.decide(tenant, review_id, answer, by)
-        crash.point("review.decided")
-        return shown(decided.review)
-
     async def audit(self, tenant: TenantId, entity_id: str) -> Json:
         """Who acted on the order, when, why, with which versions and inputs.
 
@@ -169,7 +142,11 @@ class Desk:
         """
         rows = await self._box.audit.entity(tenant, "order", entity_id)
         live = await self._live.of_order(tenant, entity_id, known={row.event_id for row in rows})
-        return explain(rows, live).model_dump(mode="json")
+        explained = explain(rows, live)
+        asked = [step.review_id for step in explained.reviews if step.state is ReviewState.OPEN]
+        if any([await self.blind(tenant, one) for one in asked]):
+            explained = withheld(explained)
+        return explained.model_dump(mode="json")
 
     async def agents(self) -> list[Json]:
         """The registry with each agent's place in the topology in force."""

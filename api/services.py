@@ -4,13 +4,16 @@ JSON views are plain dicts that the desk has already made safe to show inside th
 ``currency``, times are ISO 8601 in UTC.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from domain.ids import OrderId, ReviewId, TenantId
 from domain.review import ReviewAnswer, ReviewState
+from domain.review_acts import Act
+from domain.review_case import Actor
+from graph.runtime.cases import CaseQuery, Verdict
 from tools.channels import DeliveryKind
 
 Json = dict[str, Any]
@@ -98,8 +101,33 @@ class OrderDesk(Protocol):
             TooLate: the order went past the point where it can be cancelled.
         """
 
-    async def reviews(self, tenant: TenantId, *, state: ReviewState) -> list[Json]:
-        """The tenant's reviews in one state, nearest deadline first; each has ``review_id`` and ``allowed_roles``."""
+    async def reviews(
+        self, tenant: TenantId, *, state: ReviewState, wanted: CaseQuery | None = None, reason: str = ""
+    ) -> list[Json]:
+        """The tenant's reviews in one state, dearest delay first; each has ``review_id`` and ``allowed_roles``."""
+
+    async def review(self, tenant: TenantId, review_id: str) -> Json:
+        """One case with everything that has happened to it.
+
+        Raises:
+            NotFound: no such review in this tenant.
+        """
+
+    async def act(self, tenant: TenantId, review_id: str, act: Act, by: Actor, *, seen_digest: str = "") -> Json:
+        """Claim, release, assign, snooze, comment or ask; gives the case as it then stands.
+
+        Raises:
+            NotFound: no such review in this tenant.
+            Forbidden: the actor's roles do not work on it.
+            AlreadyDecided, Conflict: it is closed, held by somebody else, or not what was shown.
+            InputError: the act asks for what cannot be.
+        """
+
+    async def bulk(self, tenant: TenantId, review_ids: Sequence[str], work: Act | Verdict, by: Actor) -> list[Json]:
+        """The same act or answer on many cases, each checked by itself; one result each."""
+
+    async def measures(self, tenant: TenantId, *, since: datetime, until: datetime) -> Json:
+        """What reviewing cost and yielded in a period."""
 
     async def decide(
         self,

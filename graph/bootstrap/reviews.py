@@ -8,6 +8,7 @@ from graph.runtime.cases import Cases
 from graph.runtime.leases import Leadership
 from graph.runtime.listening import Watch
 from graph.runtime.orders import WORKFLOW
+from graph.runtime.review_history import ReviewHistory
 from graph.runtime.review_policies import read_policy, shipped_policy
 from graph.runtime.review_watch import ReviewWatch
 
@@ -18,6 +19,7 @@ class ReviewArea:
 
     cases: Cases
     timer: ReviewWatch
+    history: ReviewHistory
 
     @property
     def watch(self) -> Watch:
@@ -37,4 +39,4 @@ def build_reviews(base: Foundation) -> ReviewArea:
     cases.register(WORKFLOW, ReviewedOrders(store.orders))
     lead = Leadership(store.batcher, base.keys, "reviews", base.owner, lease_ms=base.settings.lease_ms)
     timer = ReviewWatch(cases, store.reviews, lead=lead, clock=base.clock, metrics=store.metrics)
-    return ReviewArea(cases=cases, timer=timer)
+    return ReviewArea(cases=cases, timer=timer, history=ReviewHistory(base.engine, policy.reviewing))

@@ -169,14 +169,16 @@ class AuditStore:
             counted = await connection.execute(wanted.group_by(version).order_by(version))
             return dict(counted.all())
 
-    async def reviews(self, tenant: str, *, state: ReviewState | None = None, limit: int = 100) -> list[ReviewRecord]:
-        """A tenant's reviews, newest question first.
+    async def reviews(
+        self, tenant: str, *, state: ReviewState | None = None, limit: int = 100, reason: str = ""
+    ) -> list[ReviewRecord]:
+        """A tenant's reviews, newest question first; with ``reason``, those whose answer's reason holds the text.
 
         Raises:
             StoreUnavailable: the database cannot be read.
         """
         async with self._reach() as connection:
-            return await audit_reviews.history(connection, tenant, state=state, limit=limit)
+            return await audit_reviews.history(connection, tenant, state=state, limit=limit, reason=reason)
 
     async def verify(self, *, tenant: str | None = None, entity: tuple[str, str] | None = None) -> VerifyReport:
         """Check every chain, or a tenant's, or the one of ``entity`` (type, id), and name the first bad row of each.

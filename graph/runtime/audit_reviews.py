@@ -85,7 +85,7 @@ def _row(event: Event) -> dict[str, Any] | None:
         "decided_by": None if asked else _text(answer.get("decided_by")) or event.agent_name,
         "action": None if asked else _text(answer.get("action")),
         "via": None if asked else _text(answer.get("via")),
-        "reason": None if asked else _text(answer.get("reason")),
+        "reason": None if asked else _text(answer.get("reason")) or _text(answer.get("why")),
     }
 
 
@@ -102,11 +102,13 @@ def _instant(value: object) -> datetime | None:
 
 
 async def history(
-    connection: AsyncConnection, tenant: str, *, state: ReviewState | None, limit: int
+    connection: AsyncConnection, tenant: str, *, state: ReviewState | None, limit: int, reason: str = ""
 ) -> list[ReviewRecord]:
-    """A tenant's reviews, newest question first."""
+    """A tenant's reviews, newest question first; with ``reason``, those whose answer's reason holds the text."""
     wanted = select(reviews).where(reviews.c.tenant == tenant)
     if state is not None:
         wanted = wanted.where(reviews.c.state == state)
+    if reason:
+        wanted = wanted.where(reviews.c.reason.icontains(reason, autoescape=True))
     found = await connection.execute(wanted.order_by(reviews.c.requested_at.desc()).limit(limit))
     return [ReviewRecord.model_validate(dict(row)) for row in found.mappings()]

@@ -23,6 +23,7 @@ from graph.runtime.clock import Clock
 from graph.runtime.intake import Work
 from graph.runtime.journal import Journal
 from graph.runtime.metrics import Metrics
+from graph.runtime.review_metrics import ReviewMetrics
 from graph.runtime.reviews import Change, ReviewDesk
 
 TRIES = 100
@@ -75,6 +76,7 @@ class Cases:
         self._journal = journal
         self._clock = clock
         self._metrics = metrics
+        self.instruments = ReviewMetrics(metrics.registry)
         self._workflows: dict[str, ReviewedWorkflow] = {}
         self.policy = policy
 
@@ -157,6 +159,8 @@ class Cases:
             written = await self._desk.change(file, change, at=answer.decided_at)
             if written is not None and written.done:
                 self._metrics.reviewed("endorsed" if final is None else final.action.value)
+                if final is not None:
+                    self.instruments.answered(file.review, final)
                 return await self._desk.file(tenant, review_id)
         raise _overtaken(review_id)
 

@@ -5,7 +5,6 @@ nobody watched is made up for in order. Silence never approves.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 
@@ -27,6 +26,8 @@ log = structlog.get_logger(__name__)
 TICK_S = 1.0
 AT_ONCE = 100
 """Cases looked at in one tick and shard."""
+SHOW_S = 15.0
+MOST_SHOWN = 5000
 NOBODY = "policy:timeout"
 """Who answers when nobody did."""
 
@@ -41,15 +42,18 @@ class ReviewWatch:
         self._lead = lead
         self._clock = clock
         self._metrics = metrics
+        self._shown_at = float("-inf")
 
-    async def watch(self, stop: asyncio.Event, besides: Callable[[], Awaitable[None]] | None = None) -> None:
+    async def watch(self, stop: asyncio.Event) -> None:
         """Tick until stopped, while this process leads; what cannot be done now is done at a later tick."""
         while not stop.is_set():
             try:
                 if await self._lead.lead():
                     await self.tick()
-                    if besides is not None:
-                        await besides()
+                    await self._show()
+                else:
+                    self._shown_at = float("-inf")
+                    self._cases.instruments.forget()
             except Transient as away:
                 log.warning("reviews.not_now", why=str(away))
             with suppress(TimeoutError):
@@ -57,6 +61,13 @@ class ReviewWatch:
                     await stop.wait()
         with suppress(StoreUnavailable):
             await self._lead.resign()
+
+    async def _show(self) -> None:
+        at = asyncio.get_running_loop().time()
+        if at - self._shown_at >= SHOW_S:
+            self._shown_at = at
+            standing = await self._desk.open_everywhere(limit=MOST_SHOWN)
+            self._cases.instruments.standing(standing, self._clock.now())
 
     async def tick(self) -> int:
         """Take every step that is due now; returns how many.

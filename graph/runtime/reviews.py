@@ -71,7 +71,10 @@ return {{'done', ''}}
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What one act writes: the case, when the desk looks at it next, and the review's end when it ends by it."""
+    """What one act writes: the case, when the desk looks at it next, and the review's end when it ends by it.
+
+    A case that needs no look any more stays in the timetable at the end of time: the timetable lists what is open.
+    """
 
     case: Case | None = None
     due_at: datetime | None = None
@@ -217,6 +220,15 @@ class ReviewDesk:
             found += [(tenant, ReviewId(one)) for tenant, _, one in (text(name).partition(" ") for name in names)]
         return found
 
+    async def open_everywhere(self, *, limit: int) -> list[Review]:
+        """Open reviews of all tenants."""
+        found: list[CaseFile | BaseException] = []
+        for shard in range(self._keys.shards):
+            names = await self._redis.execute("ZRANGE", self._keys.reviews_due(shard), 0, limit - 1)
+            parts = [text(name).partition(" ") for name in names]
+            found += await asyncio.gather(*(self.file(t, one) for t, _, one in parts), return_exceptions=True)
+        return [file.review for file in found if isinstance(file, CaseFile)]
+
     async def forget_due(self, tenant: str, review: str) -> None:
         """Drop a name from the timetable whose review is gone."""
         key = self._keys.reviews_due(self._shard(review))
@@ -257,7 +269,7 @@ class ReviewDesk:
                 _member(review.tenant, review.review_id),
                 revision,
                 change.case.to_json() if change.case else "",
-                millis(change.due_at) if change.due_at else "",
+                _score(change),
                 change.state.value,
                 change.answer.to_json() if change.answer else "",
                 thread,
@@ -277,6 +289,12 @@ class ReviewDesk:
             case was:
                 before = ReviewAnswer.from_json(answer) if answer else None
                 return Written(done=False, state=ReviewState(was), answer=before)
+
+
+def _score(change: Change) -> str:
+    if change.state is not ReviewState.OPEN:
+        return ""
+    return millis(change.due_at) if change.due_at else "+inf"
 
 
 def _member(tenant: str, review: str) -> str:

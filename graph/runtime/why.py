@@ -50,6 +50,28 @@ def explain(rows: Sequence[AuditRow], live_events: Sequence[Event] = ()) -> Expl
     )
 
 
+def withheld(explained: Explanation) -> Explanation:
+    """The explanation for somebody who is asked without being told what the machine thinks: no agent's conclusions."""
+    entries = tuple(
+        entry
+        if entry.decision is None
+        else entry.model_copy(
+            update={
+                "decision": "withheld",
+                "outcome": None,
+                "confidence": None,
+                "reasons": (),
+                "flags": (),
+                "counterfactual": (),
+                "facts": {},
+            }
+        )
+        for entry in explained.entries
+    )
+    steps = tuple(step.model_copy(update={"recommendation": ""}) for step in explained.reviews)
+    return explained.model_copy(update={"entries": entries, "reviews": steps})
+
+
 def in_order(recorded: Sequence[tuple[Event, bool]]) -> list[tuple[Event, bool]]:
     """Events in the journal's order.
 

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
 import httpx2
@@ -21,6 +21,9 @@ from domain.errors import AlreadyDecided, Forbidden, NotFound, TooLate
 from domain.ids import OrderId, ReviewId, TenantId
 from domain.order import Channel
 from domain.review import ReviewAction, ReviewAnswer, ReviewState
+from domain.review_acts import Act
+from domain.review_case import Actor
+from graph.runtime.cases import CaseQuery, Verdict
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SHOPIFY_SHOP = "acme.myshopify.com"
@@ -36,6 +39,7 @@ class MemoryDesk:
     def __init__(self) -> None:
         self.submissions: list[Submission] = []
         self.dead: list[tuple[str, str, bytes, str]] = []
+        self.acts: list[tuple[str, str, Act | Verdict, Actor, str]] = []
         self.answers: dict[str, ReviewAnswer] = {}
         self.known: dict[tuple[str, str], Json] = {}
         self.open_reviews: dict[tuple[str, str], Json] = {}
@@ -81,7 +85,30 @@ class MemoryDesk:
         found["progress"] = "cancelled"
         return {**found, "cancelled_by": actor, "reason": reason}
 
-    async def reviews(self, tenant: TenantId, *, state: ReviewState) -> list[Json]:
+    async def review(self, tenant: TenantId, review_id: str) -> Json:
+        await self._reach()
+        try:
+            return self.open_reviews[tenant, review_id]
+        except KeyError:
+            raise NotFound(f"There is no review {review_id!r}") from None
+
+    async def act(self, tenant: TenantId, review_id: str, act: Act, by: Actor, *, seen_digest: str = "") -> Json:
+        found = await self.review(tenant, review_id)
+        self.acts.append((tenant, review_id, act, by, seen_digest))
+        return found
+
+    async def bulk(self, tenant: TenantId, review_ids: Sequence[str], work: Act | Verdict, by: Actor) -> list[Json]:
+        await self._reach()
+        self.acts += [(tenant, one, work, by, "") for one in review_ids]
+        return [{"review_id": one, "done": (tenant, one) in self.open_reviews} for one in review_ids]
+
+    async def measures(self, tenant: TenantId, *, since: datetime, until: datetime) -> Json:
+        await self._reach()
+        return {"since": since.isoformat(), "until": until.isoformat(), "asked": 0}
+
+    async def reviews(
+        self, tenant: TenantId, *, state: ReviewState, wanted: CaseQuery | None = None, reason: str = ""
+    ) -> list[Json]:
         await self._reach()
         decided = state is ReviewState.DECIDED
         return [

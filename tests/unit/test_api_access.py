@@ -16,15 +16,24 @@ from domain.ids import TenantId
 from tests.support.api_desk import MemoryIdempotencyStore, World, approval, key_of, order_document
 
 MATRIX = """
-                                                  storefront support procurement ops admin
-GET  /v1/agents                                   no         yes     yes         yes yes
-GET  /v1/audit/{entity}                           no         yes     no          yes yes
-GET  /v1/orders/{order_id}                        yes        yes     no          yes yes
-GET  /v1/reviews                                  no         yes     yes         yes yes
-GET  /v1/stream                                   no         no      no          yes yes
-POST /v1/orders                                   yes        no      no          yes yes
-POST /v1/orders/{order_id}/cancel                 yes        yes     no          yes yes
-POST /v1/reviews/{review_id}/decision             no         yes     yes         yes yes
+                                                  storefront support procurement ops manager admin
+GET  /v1/agents                                   no         yes     yes         yes no      yes
+GET  /v1/audit/{entity}                           no         yes     no          yes no      yes
+GET  /v1/orders/{order_id}                        yes        yes     no          yes no      yes
+GET  /v1/reviews                                  no         yes     yes         yes yes     yes
+GET  /v1/reviews/measures                         no         no      no          yes yes     yes
+GET  /v1/reviews/{review_id}                      no         yes     yes         yes yes     yes
+GET  /v1/stream                                   no         no      no          yes no      yes
+POST /v1/orders                                   yes        no      no          yes no      yes
+POST /v1/orders/{order_id}/cancel                 yes        yes     no          yes no      yes
+POST /v1/reviews/bulk                             no         yes     yes         yes yes     yes
+POST /v1/reviews/{review_id}/ask                  no         yes     yes         yes yes     yes
+POST /v1/reviews/{review_id}/assign               no         yes     yes         yes yes     yes
+POST /v1/reviews/{review_id}/claim                no         yes     yes         yes yes     yes
+POST /v1/reviews/{review_id}/comment              no         yes     yes         yes yes     yes
+POST /v1/reviews/{review_id}/decision             no         yes     yes         yes yes     yes
+POST /v1/reviews/{review_id}/release              no         yes     yes         yes yes     yes
+POST /v1/reviews/{review_id}/snooze               no         yes     yes         yes yes     yes
 """
 """What each role may call. A route not listed here takes no key: it is in ``WITHOUT_KEY``."""
 
@@ -39,6 +48,11 @@ BODIES: dict[str, Any] = {
     "/v1/orders": order_document("web-2"),
     "/v1/orders/{order_id}/cancel": {"reason": "changed mind"},
     "/v1/reviews/{review_id}/decision": approval(),
+    "/v1/reviews/{review_id}/assign": {"to": "user:mei"},
+    "/v1/reviews/{review_id}/snooze": {"until": "2026-11-23T00:00:00Z"},
+    "/v1/reviews/{review_id}/comment": {"text": "seen"},
+    "/v1/reviews/{review_id}/ask": {"text": "which floor?"},
+    "/v1/reviews/bulk": {"review_ids": ["rev-1"], "action": "claim"},
 }
 
 
@@ -54,7 +68,7 @@ def _matrix() -> dict[tuple[str, str, str], bool]:
 @pytest.fixture
 async def world() -> World:
     world = World()
-    world.add_review("rev-1", allowed_roles=("ops", "support", "procurement"))
+    world.add_review("rev-1", allowed_roles=("ops", "support", "procurement", "manager"))
     async with world.client("admin") as client:
         assert (await client.post("/v1/orders", json=order_document())).status_code == 202
     return world
