@@ -9,6 +9,7 @@ from graph.runtime.leases import Leadership
 from graph.runtime.listening import Watch
 from graph.runtime.orders import WORKFLOW
 from graph.runtime.review_history import ReviewHistory
+from graph.runtime.review_metrics import ReviewMetrics
 from graph.runtime.review_policies import read_policy, shipped_policy
 from graph.runtime.review_watch import ReviewWatch
 
@@ -35,7 +36,10 @@ def build_reviews(base: Foundation) -> ReviewArea:
     """
     store, file = base.store, base.settings.review_policy_file
     policy = read_policy(file) if file is not None else shipped_policy()
-    cases = Cases(store.reviews, store.journal, policy, clock=base.clock, metrics=store.metrics)
+    instruments = ReviewMetrics(store.metrics.registry)
+    cases = Cases(
+        store.reviews, store.journal, policy, clock=base.clock, metrics=store.metrics, instruments=instruments
+    )
     cases.register(WORKFLOW, ReviewedOrders(store.orders))
     lead = Leadership(store.batcher, base.keys, "reviews", base.owner, lease_ms=base.settings.lease_ms)
     timer = ReviewWatch(cases, store.reviews, lead=lead, clock=base.clock, metrics=store.metrics)

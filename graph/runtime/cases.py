@@ -69,14 +69,21 @@ class Cases:
     """Finds, works on and decides cases."""
 
     def __init__(
-        self, desk: ReviewDesk, journal: Journal, policy: ReviewPolicy, *, clock: Clock, metrics: Metrics
+        self,
+        desk: ReviewDesk,
+        journal: Journal,
+        policy: ReviewPolicy,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        instruments: ReviewMetrics,
     ) -> None:
         """All are shared with the rest of the system; workflows are added with ``register``."""
         self._desk = desk
         self._journal = journal
         self._clock = clock
         self._metrics = metrics
-        self.instruments = ReviewMetrics(metrics.registry)
+        self.instruments = instruments
         self._workflows: dict[str, ReviewedWorkflow] = {}
         self.policy = policy
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from domain.decision import Decision, Outcome, Reason, Versions
 from domain.effect import Effect, EffectKind, EffectState, Receipt
@@ -30,6 +31,7 @@ from graph.runtime.keys import STATE_TTL_S, Keyspace
 from graph.runtime.leases import Leadership, Leases
 from graph.runtime.ledger import Begun
 from graph.runtime.orders import thread_of
+from graph.runtime.review_metrics import ReviewMetrics
 from graph.runtime.review_policies import shipped_policy
 from graph.runtime.reviews import review_id
 from graph.runtime.store import Store
@@ -456,7 +458,10 @@ async def _decide(store: Store, given: ReviewAnswer, *, roles: tuple[str, ...] =
 
 
 def _cases(store: Store) -> Cases:
-    cases = Cases(store.reviews, store.journal, shipped_policy(), clock=store.clock, metrics=store.metrics)
+    cases = Cases(
+        store.reviews, store.journal, shipped_policy(), clock=store.clock, metrics=store.metrics,
+        instruments=ReviewMetrics(CollectorRegistry()),
+    )  # fmt: skip
     cases.register("order", ReviewedOrders(store.orders))
     return cases
 

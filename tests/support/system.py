@@ -22,6 +22,7 @@ from domain.review import ReviewAction, ReviewAnswer
 from graph.bootstrap.settings import Settings, read_settings
 from graph.bootstrap.system import Signalbox, Staff, open_signalbox
 from graph.runtime.audit_chain import AuditRow
+from graph.runtime.clock import Clock
 from graph.runtime.intake import TOPIC as INTAKE
 from graph.runtime.journal import TOPIC as JOURNAL
 from graph.runtime.journal import text
@@ -252,9 +253,9 @@ class Rig:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, *, staff: Staff | None = None) -> AsyncIterator[Rig]:
+async def opened(settings: Settings, *, staff: Staff | None = None, clock: Clock | None = None) -> AsyncIterator[Rig]:
     """A system without any worker."""
-    async with open_signalbox(settings, staff=staff) as box:
+    async with open_signalbox(settings, staff=staff, clock=clock) as box:
         await Worker(box).subscribe()
         yield Rig(box=box, desk=Desk(box))
 
@@ -272,9 +273,9 @@ async def working(rig: Rig) -> AsyncIterator[Worker]:
 
 
 @asynccontextmanager
-async def running(settings: Settings, *, staff: Staff | None = None) -> AsyncIterator[Rig]:
+async def running(settings: Settings, *, staff: Staff | None = None, clock: Clock | None = None) -> AsyncIterator[Rig]:
     """A system with one worker in this process."""
-    async with opened(settings, staff=staff) as rig, working(rig):
+    async with opened(settings, staff=staff, clock=clock) as rig, working(rig):
         yield rig
 
 
