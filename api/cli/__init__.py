@@ -11,7 +11,22 @@ from typing import Annotated
 
 import typer
 
-from api.cli import agents, audit, bench, degraded, demo, dlq, orders, reconcile, reviews, risk, serve, topology, why
+from api.cli import (
+    agents,
+    audit,
+    bench,
+    degraded,
+    demo,
+    dlq,
+    orders,
+    reconcile,
+    reviews,
+    risk,
+    serve,
+    shadow,
+    topology,
+    why,
+)
 from api.cli.invocation import Invocation
 from domain.errors import SignalboxError
 
@@ -44,6 +59,7 @@ app.add_typer(serve.sandbox, name="sandbox")
 app.add_typer(orders.app, name="orders")
 app.add_typer(reviews.app, name="reviews")
 app.command("why")(why.why)
+app.command("shadow-test")(shadow.shadow_test)
 app.add_typer(topology.app, name="topology")
 app.add_typer(agents.app, name="agents")
 app.add_typer(dlq.app, name="dlq")

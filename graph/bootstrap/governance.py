@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from graph.bootstrap.foundation import Foundation
+from graph.order.candidates import code_digest
 from graph.runtime.listening import Listener, Watch
+from graph.runtime.shadow_reports import ShadowReports
 from graph.runtime.tape_keeper import TapeKeeper
 from graph.runtime.tapes import TapeBook
 
@@ -16,6 +18,9 @@ class Governance:
     """What every decision rested on."""
     keeper: TapeKeeper
     """Brings the tapes of the journal into the book."""
+
+    reports: ShadowReports
+    """Shadow reports; knows which versions passed."""
 
     @property
     def watches(self) -> tuple[Watch, ...]:
@@ -31,4 +36,8 @@ class Governance:
 def govern(base: Foundation) -> Governance:
     """Build the area."""
     tapes = TapeBook(base.engine)
-    return Governance(tapes=tapes, keeper=TapeKeeper(base.bus, tapes, consumer=base.owner))
+    return Governance(
+        tapes=tapes,
+        keeper=TapeKeeper(base.bus, tapes, consumer=base.owner),
+        reports=ShadowReports(base.engine, code=code_digest()),
+    )

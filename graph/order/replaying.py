@@ -3,13 +3,13 @@
 Replayed agents answer from the tape alone. Nothing here has a lease, a journal or an effect, so nothing can happen.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
 from pydantic import ValidationError
 
-from agents import build
+from agents import AgentPorts, build
 from agents.playback_ports import playback_ports
 from agents.recording import Playback, Values, on_tape
 from domain.decision import Decision, Mode, Verdict
@@ -23,6 +23,9 @@ from graph.runtime.tapes import TapeBook
 
 SAID = ("decision", "outcome", "confidence", "flags", "reasons", "counterfactual", "proposals", "facts", "inputs")
 """What of a decision must come out the same: everything the agent said, nothing about when it was asked."""
+
+MakeAgent = Callable[[str, str, AgentPorts], Agent]
+"""Builds one version of an agent on ports."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +79,11 @@ class Replayed:
 class TapeDeck:
     """Plays tapes to agents of any version; each version is built once."""
 
-    def __init__(self, values: Mapping[str, str], decisions: Mapping[str, Decision]) -> None:
-        """``values`` and ``decisions`` are what the tapes name; both may grow."""
+    def __init__(
+        self, values: Mapping[str, str], decisions: Mapping[str, Decision], *, make: MakeAgent = build
+    ) -> None:
+        """``values`` and ``decisions`` are what the tapes name; both may grow. ``make`` builds a version."""
+        self._make = make
         self._texts = values
         self._values = Values(values)
         self._decisions = decisions
@@ -92,7 +98,7 @@ class TapeDeck:
             ConfigError: there is no such version.
         """
         if (name, version) not in self._agents:
-            self._agents[name, version] = build(name, version, self._ports)
+            self._agents[name, version] = self._make(name, version, self._ports)
         return self._agents[name, version]
 
     def order(self, tape: Tape) -> Order:
@@ -156,14 +162,15 @@ class Replays:
         """``book`` has the tapes; the decisions come from the audit beside it."""
         self._book = book
 
-    async def deck(self, tapes: list[Tape]) -> TapeDeck:
+    async def deck(self, tapes: Sequence[Tape], *, make: MakeAgent = build) -> TapeDeck:
         """A deck with everything these tapes name; they must be of one tenant."""
         if not tapes:
-            return TapeDeck({}, {})
+            return TapeDeck({}, {}, make=make)
         tenant = tapes[0].tenant
         named = {tape.order for tape in tapes} | {d for tape in tapes for d in shared(tape)}
         shown = {known for tape in tapes for known in tape.seen.values()}
-        return TapeDeck(await self._book.values(tenant, named), await self._book.decisions(tenant, shown))
+        texts, decisions = await self._book.values(tenant, named), await self._book.decisions(tenant, shown)
+        return TapeDeck(texts, decisions, make=make)
 
     async def decision(self, tenant: str, decision_id: str) -> Replayed:
         """One decision made again.
