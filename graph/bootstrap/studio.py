@@ -4,6 +4,8 @@
 is a native order document, the result is what would be done. Reviews interrupt and are answered like anywhere else.
 """
 
+import asyncio
+import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -193,15 +195,23 @@ def _order(document: dict[str, Any]) -> Order:
 @asynccontextmanager
 async def make_graph() -> AsyncIterator[Any]:
     """The compiled order graph, without a checkpointer: the server brings its own."""
+    folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="signalbox-studio-")
+    try:
+        async with await asyncio.to_thread(Sandbox, Path(folder) / "sandbox.sqlite3") as sandbox:
+            yield await asyncio.to_thread(_compiled, sandbox)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _compiled(sandbox: Sandbox) -> Any:
+    """Everything that reads files: the development server refuses to do that on its loop."""
     workflow = load(ORDER_TOPOLOGY).workflow(ORDER_WORKFLOW)
-    with tempfile.TemporaryDirectory(prefix="signalbox-studio-") as folder:
-        async with Sandbox(Path(folder) / "sandbox.sqlite3") as sandbox:
-            ports = AgentPorts(
-                wms=sandbox.wms,
-                carriers=sandbox.carriers,
-                crm=sandbox.crm,
-                erp=sandbox.erp,
-                activity=NoActivity(),
-            )
-            agents = {node.name: build(node.name, node.version, ports) for stage in workflow.stages for node in stage}
-            yield compile_graph(workflow, DryNodes(workflow, agents), state_schema=DryState).compile()
+    ports = AgentPorts(
+        wms=sandbox.wms,
+        carriers=sandbox.carriers,
+        crm=sandbox.crm,
+        erp=sandbox.erp,
+        activity=NoActivity(),
+    )
+    agents = {node.name: build(node.name, node.version, ports) for stage in workflow.stages for node in stage}
+    return compile_graph(workflow, DryNodes(workflow, agents), state_schema=DryState).compile()

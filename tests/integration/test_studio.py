@@ -1,6 +1,8 @@
 """The graph as ``langgraph dev`` opens it: a dry run of one order, answered like a review, nothing applied."""
 
 import json
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -41,3 +43,44 @@ async def test_an_unknown_product_waits_for_a_person_and_a_rejection_cancels() -
         answer = {asked.interrupts[0].id: {"action": "reject", "detail": "no such thing"}}
         done = await graph.ainvoke(Command(resume=answer), config, version="v2")
         assert done.value["outcome"] == "cancelled"
+
+
+class LoopWatch:
+    """Notes every file operation on the thread that started it: the development server refuses those on its loop."""
+
+    WATCHED = (
+        "open",
+        "os.mkdir",
+        "os.listdir",
+        "os.scandir",
+        "os.remove",
+        "os.rmdir",
+        "shutil.rmtree",
+        "tempfile.mkdtemp",
+    )
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.thread: int | None = None
+        sys.addaudithook(self._note)
+
+    def _note(self, event: str, args: tuple[Any, ...]) -> None:
+        if threading.get_ident() != self.thread or event not in self.WATCHED:
+            return
+        path = str(args[0])
+        # The server lets imports and the system's own time zones pass.
+        if not path.endswith((".py", ".pyc", "__pycache__")) and "/zoneinfo/" not in path:
+            self.seen.append(f"{event} {path}")
+
+
+async def test_no_file_is_touched_on_the_servers_loop() -> None:
+    """F61: building the graph and running an order do their file work on other threads, as ``langgraph dev`` demands."""
+    watch = LoopWatch()
+    watch.thread = threading.get_ident()
+    try:
+        async with make_graph() as graph:
+            done = await graph.ainvoke({"order": order("SB-00023"), "decisions": {}}, {"recursion_limit": 60})
+    finally:
+        watch.thread = None
+    assert done["outcome"] == "fulfilled"
+    assert watch.seen == []

@@ -39,7 +39,7 @@ class Store:
 
     async def open(self) -> None:
         """Start the thread and create missing tables."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(self.path.parent.mkdir, parents=True, exist_ok=True)
         self._jobs = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, args=(self._jobs,), name="sandbox-store", daemon=True)
         self._thread.start()
