@@ -43,6 +43,7 @@ from domain.ports import (
     RatePort,
     RiskBookPort,
     SegmentPort,
+    UnitPricePort,
     WarehouseReads,
 )
 
@@ -66,6 +67,8 @@ class AgentPorts:
     """None where every count's own time is all that is known of its feed."""
     demand: DemandPort | None = None
     """None where nobody measures how fast SKUs sell."""
+    unit_prices: UnitPricePort | None = None
+    """None where released orders are not looked at again before they are picked."""
 
     rates: RatePort | None = None
     """Where exchange rates come from when not from the ERP."""
@@ -192,13 +195,24 @@ _SPECS = (
         version=OrderRouting.version,
         owner="logistics",
         trigger="tier 1 passed the gate",
-        reads=("order", "decisions", "wms.stock", "wms.warehouses", "carriers.lanes", "erp.products", "erp.rates"),
+        reads=(
+            "order",
+            "decisions",
+            "wms.stock",
+            "wms.warehouses",
+            "carriers.lanes",
+            "erp.products",
+            "erp.rates",
+            "waves.unit_prices",
+        ),
         writes=("order.route",),
         actions=(),
         fallbacks=OrderRouting.fallbacks,
         thresholds=ROUTING_POLICY.version,
         calibration=None,
-        build=lambda ports: OrderRouting(wms=ports.wms, erp=ports.erp, network=ports.network, exchange=ports.exchange),
+        build=lambda ports: OrderRouting(
+            wms=ports.wms, erp=ports.erp, network=ports.network, exchange=ports.exchange, unit_prices=ports.unit_prices
+        ),
     ),
     AgentSpec(
         name=TaxAssessment.name,

@@ -28,7 +28,7 @@ from domain.decision import Outcome, Reason, Verdict
 from domain.ids import Sku, WarehouseId
 from domain.inventory import StockLevel
 from domain.order import Order
-from domain.ports import AgentCase, CataloguePort, WarehouseReads
+from domain.ports import AgentCase, CataloguePort, UnitPricePort, WarehouseReads
 
 __all__ = ["POLICY", "OrderRouting", "RoutingPolicy"]
 
@@ -50,6 +50,7 @@ class OrderRouting:
         policy: RoutingPolicy = POLICY,
         stock_policy: StockPolicy = STOCK_POLICY,
         taxes: TaxTable | None = None,
+        unit_prices: UnitPricePort | None = None,
     ) -> None:
         """``network`` and ``exchange`` are shared with the other agents; ``taxes`` other than the shipped rows."""
         self._wms = wms
@@ -58,6 +59,7 @@ class OrderRouting:
         self._exchange = exchange
         self.policy = policy
         self._stock_policy = stock_policy
+        self._unit_prices = unit_prices
         self._desk = RoutingDesk(policy, taxes or shipped_rules())
         self._products: dict[Sku, Product] = {}
 
@@ -73,8 +75,15 @@ class OrderRouting:
             return _nothing_to_ship(self.policy)
         if not order.ship_to.country:
             return review("NO_COUNTRY", "the address has no country, so no lane can be chosen", "order.ship_to.country")
+        simple = case.hints.get("mode") == "degraded"
         around = await self._read(order, case.now)
+        if self._unit_prices is not None and not simple:
+            around = replace(around, prices=await self._unit_prices.prices(tenant=order.tenant, now=case.now))
         stock = self._stock(case, around.levels)
+        if simple:
+            verdict = self._desk.route(case, around, stock, simple=True)
+            if verdict.decision == "route":
+                return said(verdict, example, order.shipping_option)
         return said(self._desk.route(case, around, stock), example, order.shipping_option)
 
     async def before_wave(self, cases: Sequence[AgentCase], now: datetime) -> Wave:

@@ -20,6 +20,7 @@ from agents.reads import (
     RATES,
     SEGMENTS,
     STOCK,
+    UNIT_PRICES,
     WAREHOUSES,
     confirmed_key,
     count_key,
@@ -30,6 +31,7 @@ from domain.catalogue import Product
 from domain.fx import Rate, RateTable
 from domain.ids import Sku, WarehouseId
 from domain.inventory import DemandTable, FeedState, StockLevel
+from domain.pick_wave import UnitPrices
 from domain.ports import CustomerHistory, RatePort, SegmentPort
 from domain.risk import CustomerException
 from domain.shipment import Lane, Warehouse
@@ -39,7 +41,15 @@ def playback_ports() -> AgentPorts:
     """Ports for agents that are replayed; which tape they answer from follows the task."""
     tape = _Tape()
     return _PlaybackPorts(
-        wms=tape, carriers={}, crm=tape, erp=tape, activity=tape, risk_book=tape, feed=tape, demand=tape
+        wms=tape,
+        carriers={},
+        crm=tape,
+        erp=tape,
+        activity=tape,
+        risk_book=tape,
+        feed=tape,
+        demand=tape,
+        unit_prices=tape,
     )
 
 
@@ -150,3 +160,8 @@ class _Tape:
         if "demand" in playback().without:
             return {}
         return {(site, sku): one for site, sku, one in playback().answer(DEMAND, ",".join(skus))}
+
+    async def prices(self, *, tenant: str, now: datetime) -> UnitPrices | None:
+        # A tape from before there were any has none.
+        prices: UnitPrices | None = playback().recall(UNIT_PRICES, None)
+        return prices

@@ -12,6 +12,7 @@ from domain.catalogue import Product
 from domain.fx import Rate
 from domain.ids import Sku, WarehouseId
 from domain.inventory import Demand, FeedState, StockLevel
+from domain.pick_wave import UnitPrices
 from domain.ports import CustomerHistory
 from domain.risk import CustomerException, SegmentSnapshot
 from domain.shipment import Lane, Warehouse
@@ -51,6 +52,7 @@ CONFIRMED: Read[tuple[str, ...]] = _read("risk.confirmed", tuple[str, ...])
 SEGMENTS: Read[SegmentSnapshot] = _read("risk.segments", SegmentSnapshot)
 FEEDS: Read[dict[WarehouseId, FeedState]] = _read("stock.feeds", dict[WarehouseId, FeedState])
 DEMAND: Read[list[tuple[WarehouseId, Sku, Demand]]] = _read("stock.demand", list[tuple[WarehouseId, Sku, Demand]])
+UNIT_PRICES: Read[UnitPrices | None] = _read("waves.unit_prices", UnitPrices | None)
 BUDGET: Read[Offer] = _read("review.budget", Offer)
 """What the review budget of peak days had left for an order: it depends on the orders before."""
 KNOWN_GOODS: Read[dict[Sku, Product]] = _read("routing.products", dict[Sku, Product])

@@ -11,7 +11,7 @@ from agents.routing_goods import insured_values, missing_units, open_goods
 from agents.routing_market import Market, terms_of
 from agents.routing_matter import Matter
 from agents.routing_policy import RoutingPolicy
-from agents.routing_problem import Block, Problem, Solution, merged
+from agents.routing_problem import HOUR, UNPRICED, Block, Offer, Problem, Solution, merged
 from agents.routing_refusal import no_route, review, unfillable
 from agents.routing_report import routed
 from agents.routing_solver import solve
@@ -25,6 +25,7 @@ from domain.ids import Sku, WarehouseId
 from domain.inventory import StockLevel
 from domain.money import Money
 from domain.order import Order
+from domain.pick_wave import UnitPrices
 from domain.ports import AgentCase
 from domain.shipment import Lane, Warehouse
 
@@ -40,6 +41,8 @@ class Surroundings:
     levels: Sequence[StockLevel]
     products: Mapping[Sku, Product]
     rates: RateTable
+    prices: UnitPrices | None = None
+    """What scarce units turned out to be worth in the last batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +65,18 @@ class RoutingDesk:
         self.calendar = DeliveryCalendar()
         self.market = Market(self.calendar, policy.settlement)
 
-    def route(self, case: AgentCase, around: Surroundings, stock: Stock, *, cheapest: bool = False) -> Verdict:
-        """The verdict with these units to choose from; ``cheapest`` forgets the promise."""
-        matter = self.matter(case, around, stock, cheapest=cheapest)
+    def route(
+        self, case: AgentCase, around: Surroundings, stock: Stock, *, cheapest: bool = False, simple: bool = False
+    ) -> Verdict:
+        """The verdict with these units to choose from; ``cheapest`` forgets the promise.
+
+        ``simple`` is the policy of peak days: the best few services of each site, and no price on scarce units.
+        """
+        matter = self.matter(case, around, stock, cheapest=cheapest, simple=simple)
         return matter if isinstance(matter, Verdict) else self.settle(case, matter)
 
     def matter(
-        self, case: AgentCase, around: Surroundings, stock: Stock, *, cheapest: bool = False
+        self, case: AgentCase, around: Surroundings, stock: Stock, *, cheapest: bool = False, simple: bool = False
     ) -> Matter | Verdict:
         """The problem to solve, or the verdict of an order that poses none."""
         order, policy = case.order, self.policy
@@ -78,6 +86,9 @@ class RoutingDesk:
         desk = self.market.desk(order.ship_to.country, around.sites, around.lanes, around.rates, now=case.now)
         offers, killed = desk.offers(terms_of(order, case.now, duty_paid=freight.duty_rule is not None))
         may_split = freight.worth_minor > policy.split_above_minor
+        due = None if cheapest else self._due(order, case.now)
+        if simple:
+            offers = self._best_services(freight.goods, offers, due)
         blocks = build_blocks(freight.goods, offers, stock, most=policy.most_blocks, several_sites=may_split)
         if blocks is None and not missing_units(freight.goods, stock):
             return review("TOO_MANY_PARCELS", f"the order needs more than {policy.most_blocks} parcels", "order.lines")
@@ -86,9 +97,9 @@ class RoutingDesk:
             blocks=tuple(whole if blocks is None else blocks),
             offers=offers,
             stock=stock,
-            due=None if cheapest else self._due(order, case.now),
+            due=due,
             weights=policy.weights,
-            scarcity=self._scarcity(freight.goods),
+            scarcity={} if simple else self._scarcity(freight.goods, around.prices),
             parcels_left={site.warehouse: left for site in around.sites if (left := site.parcels_left) is not None},
         )
         matter = Matter(
@@ -101,6 +112,8 @@ class RoutingDesk:
             worth_minor=freight.worth_minor,
             duty_rule=freight.duty_rule,
             bill=freight.bill,
+            prices_version=around.prices.version if around.prices is not None and not simple else None,
+            services_per_lane=policy.simple_services if simple else None,
         )
         return unfillable(case, matter) if blocks is None else matter
 
@@ -171,12 +184,34 @@ class RoutingDesk:
         )
         return import_bill(consignment, self.taxes, rates, case.now, settlement=self.policy.settlement)
 
-    def _scarcity(self, goods: Sequence[Goods]) -> dict[tuple[WarehouseId, Sku], int]:
+    def _scarcity(self, goods: Sequence[Goods], prices: UnitPrices | None) -> dict[tuple[WarehouseId, Sku], int]:
         """What the order's units are worth to later orders; empty as long as nobody has said."""
-        if not self.policy.scarcity:
+        known = {**self.policy.scarcity, **(prices.table() if prices is not None else {})}
+        if not known:
             return {}
         wanted = {item.sku for item in goods}
-        return {key: worth for key, worth in self.policy.scarcity.items() if key[1] in wanted}
+        return {key: worth for key, worth in known.items() if key[1] in wanted}
+
+    def _best_services(
+        self, goods: Sequence[Goods], offers: Sequence[Offer], due: datetime | None
+    ) -> tuple[Offer, ...]:
+        """Of each site the few services that would carry the whole order at the lowest objective."""
+        whole, weights = merged(item.block(item.units) for item in goods), self.policy.weights
+        by_site: dict[WarehouseId, list[tuple[int, datetime, Offer]]] = {}
+        for offer in offers:
+            price = offer.price_minor(whole)
+            late = 0 if due is None else max(0, -(-(offer.arrives_p80 - due) // HOUR))
+            penalty = weights.late_hour_minor * late + (weights.ship_by_minor if offer.ships_late else 0)
+            objective = UNPRICED if price is None else price + penalty
+            by_site.setdefault(offer.warehouse, []).append((objective, offer.arrives_p80, offer))
+        few = {
+            (offer.warehouse, offer.service)
+            for ranked in by_site.values()
+            for _, _, offer in sorted(ranked, key=lambda of: (of[0], of[1], of[2].service))[
+                : self.policy.simple_services
+            ]
+        }
+        return tuple(offer for offer in offers if (offer.warehouse, offer.service) in few)
 
     def _due(self, order: Order, now: datetime) -> datetime | None:
         """The promise: the order's own date, else what an express choice promises, else none."""

@@ -27,6 +27,10 @@ class Matter:
     duty_rule: str | None = None
     """The rule that makes the sender pay duty and tax."""
     bill: ImportBill | None = None
+    prices_version: str | None = None
+    """The batch that said what scarce units are worth."""
+    services_per_lane: int | None = None
+    """How many services of each site were looked at; None when it was all of them."""
 
     def rules(self) -> dict[str, Plain]:
         """The weights, prices of scarce units and rules the decision rests on."""
@@ -48,6 +52,8 @@ class Matter:
                 "bill": self.bill.rule_id if self.bill else None,
                 "aggregate_same_day_same_consignee": policy.aggregate_same_day_same_consignee,
             },
+            "scarcity_version": self.prices_version,
+            "services_per_lane": self.services_per_lane,
             "thresholds_version": policy.version,
             "confidence_basis": "declared",
         }

@@ -58,6 +58,8 @@ class RoutingPolicy:
     """The same limit when blocks compete for a site's last units or parcels."""
     most_blocks: int
     """An order in more pieces than this goes to a person."""
+    simple_services: int
+    """Services of each site looked at in peak mode."""
     exact: float
     bounded: float
     fallback: float
@@ -85,6 +87,7 @@ POLICY = RoutingPolicy(
     exact_blocks=10,
     contested_blocks=7,
     most_blocks=60,
+    simple_services=3,
     exact=0.95,
     bounded=0.8,
     fallback=0.72,

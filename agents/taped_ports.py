@@ -25,6 +25,7 @@ from agents.reads import (
     RATES,
     SEGMENTS,
     STOCK,
+    UNIT_PRICES,
     WAREHOUSES,
     confirmed_key,
     count_key,
@@ -35,6 +36,7 @@ from domain.catalogue import Product
 from domain.fx import Rate, RateTable
 from domain.ids import Sku, WarehouseId
 from domain.inventory import DemandTable, FeedState, StockLevel
+from domain.pick_wave import UnitPrices
 from domain.ports import (
     ActivityReads,
     CataloguePort,
@@ -43,6 +45,7 @@ from domain.ports import (
     DemandPort,
     FeedPort,
     RiskBookPort,
+    UnitPricePort,
     WarehouseReads,
 )
 from domain.risk import CustomerException
@@ -65,6 +68,7 @@ def taped(ports: AgentPorts) -> AgentPorts:
             "risk_book": _RiskBook(ports.risk_book),
             "feed": _Feed(ports.feed) if ports.feed is not None else None,
             "demand": _Demand(ports.demand) if ports.demand is not None else None,
+            "unit_prices": _UnitPrices(ports.unit_prices) if ports.unit_prices is not None else None,
         }
     )
 
@@ -230,3 +234,11 @@ class _Demand:
         if (tape := recorder()) is not None:
             tape.note(DEMAND, ",".join(skus), [(site, sku, one) for (site, sku), one in found.items()])
         return found
+
+
+class _UnitPrices:
+    def __init__(self, inner: UnitPricePort) -> None:
+        self._inner = inner
+
+    async def prices(self, *, tenant: str, now: datetime) -> UnitPrices | None:
+        return await noted(UNIT_PRICES, "", self._inner.prices(tenant=tenant, now=now))

@@ -14,6 +14,7 @@ from domain.ids import EffectKey, Sku, WarehouseId
 from domain.inventory import DemandTable, FeedState, StockLevel
 from domain.language import Answer, Check, LanguageRequest
 from domain.order import Order
+from domain.pick_wave import UnitPrices
 from domain.risk import CustomerException, SegmentSnapshot
 from domain.shipment import Lane, Warehouse
 from domain.values import Document, Plain
@@ -69,6 +70,13 @@ class DemandPort(Protocol):
 
     def demand(self, skus: Sequence[Sku]) -> DemandTable:
         """What has been measured of the named SKUs; those nobody has measured are absent."""
+
+
+class UnitPricePort(Protocol):
+    """What scarce units turned out to be worth in the last batch of waiting orders."""
+
+    async def prices(self, *, tenant: str, now: datetime) -> UnitPrices | None:
+        """The prices in force; None when there are none, or their time is over."""
 
 
 class CarrierReads(Protocol):

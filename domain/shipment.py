@@ -31,6 +31,8 @@ class Warehouse(Document):
     """What the site can still take for its next pick-up; None when it knows no limit."""
     closed_on: tuple[date, ...] = ()
     """Local days without pick-up beyond weekends and public holidays: stock-taking, a move, a typhoon."""
+    pick_waves: tuple[time, ...] = ()
+    """Local times at which picking begins, every day of pick-up; empty where the site names none."""
 
 
 class PriceStep(Document):

@@ -6,7 +6,7 @@ before it is repeated; a refusal is settled as such.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -144,11 +144,18 @@ class Effects:
         return settled.receipt or receipt
 
     async def undo_all(
-        self, holder: Holder, *, reason: str, decision_id: str, spare: frozenset[EffectKind] = frozenset()
+        self,
+        holder: Holder,
+        *,
+        reason: str,
+        decision_id: str,
+        spare: frozenset[EffectKind] = frozenset(),
+        only: Container[EffectKey] | None = None,
     ) -> list[Receipt]:
         """Compensate everything that was done for the order, last effect first, each once.
 
-        Kinds in ``spare`` need no compensation: the other system has already done it by itself.
+        Kinds in ``spare`` need no compensation: the other system has already done it by itself. With ``only``, nothing
+        but the effects under these keys is looked at.
 
         Raises:
             TooLate: the goods have left; what was undone before stays undone.
@@ -157,7 +164,7 @@ class Effects:
         receipts = []
         spared = set(spare)
         for record in reversed(await self._ledger.records(holder.thread)):
-            if record.kind in spared:
+            if record.kind in spared or (only is not None and record.key not in only):
                 continue
             done = await self._settled(holder, record)
             if done and record.kind in _LAST_WORD:
@@ -166,6 +173,12 @@ class Effects:
             if undo:
                 receipts.append(await self.apply(holder, undo, heed_cancel=False, undoing=True))
         return receipts
+
+    async def standing(self, holder: Holder) -> list[EffectRecord]:
+        """What was done for the order and has not been undone, in the order it was begun."""
+        records = await self._ledger.records(holder.thread)
+        undone = {record.key for record in records}
+        return [r for r in records if r.state is EffectState.DONE and undo_key(r.key) not in undone]
 
     async def has_begun(self, holder: Holder, kind: EffectKind) -> bool:
         """Whether an effect of this kind was begun for the order and has not been undone."""

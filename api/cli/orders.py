@@ -103,6 +103,34 @@ def list_orders(
 
 
 @app.command()
+def rewave(
+    context: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    tenant: OfTenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Route released orders that are not picked yet anew, together, as is done before every pick wave.
+
+    Workers carry the changes out, each whole or not at all. Without a worker running they wait for one.
+    """
+    found = run(_rewave(invocation_of(context), tenant, dry_run=dry_run))
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (one["order_id"], ", ".join(one["before"]), ", ".join(one["after"]), one["saved_minor"])
+        for one in found["changes"]
+    ]
+    table(
+        ("order", "now", "better", f"saved ({found['currency']} minor)"),
+        rows,
+        right=(f"saved ({found['currency']} minor)",),
+    )
+    asked = "nothing was changed" if dry_run else "workers look again and carry it out"
+    say(f"{found['looked_at']} released orders, {len(rows)} with a better plan; {asked}")
+
+
+@app.command()
 def cancel(
     context: typer.Context,
     order_id: str,
@@ -236,3 +264,23 @@ def _decision_row(decision: "Json") -> tuple[object, ...]:
     sure = decision["confidence"]
     because = "; ".join(reason["text"] for reason in decision["reasons"][:2])
     return decision["agent"], decision["decision"], "none" if sure is None else f"{sure:.2f}", decision["mode"], because
+
+
+async def _rewave(at: Invocation, tenant: str | None, *, dry_run: bool) -> "Json":
+    settings = at.settings()
+    owner = at.tenant(settings, tenant).tenant
+    async with at.opened() as box:
+        now = datetime.now(UTC)
+        waiting = (await box.waves.waiting(now, await box.systems.wms.warehouses())).get(owner, [])
+        look = await box.waves.look(owner, waiting, now)
+        if not dry_run:
+            await box.waves.index.ask([owner])
+        changes = [] if look is None else [change for turn in look.wave.turns for change in map(look.figures, turn)]
+        return {
+            "tenant": owner,
+            "looked_at": len(waiting),
+            "peak_mode": await box.switch.hints(owner) != {},
+            "currency": changes[0]["currency"] if changes else "USD",
+            "changes": changes,
+            "queued": not dry_run,
+        }

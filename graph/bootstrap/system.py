@@ -19,6 +19,7 @@ from graph.bootstrap.foundation import Foundation, lay
 from graph.bootstrap.governance import Governance, govern
 from graph.bootstrap.reviews import ReviewArea, build_reviews
 from graph.bootstrap.settings import Settings
+from graph.bootstrap.waves import pick_waves
 from graph.effects import Effects
 from graph.order.arrivals import Arrivals
 from graph.order.asking import Asking
@@ -28,10 +29,12 @@ from graph.order.nodes import OrderNodes
 from graph.order.parking import Parking
 from graph.order.rescoring import Rescoring
 from graph.order.reviewing import Reviewing
+from graph.order.rewaving import Rewaving
 from graph.order.run import OrderRun
 from graph.order.state import OrderGraphState
 from graph.order.taping import Tapes
 from graph.order.threads import OrderThreads, graph_version
+from graph.order.waves import PickWaves
 from graph.runtime.audit import AuditStore
 from graph.runtime.audit_guard import AuditGuard
 from graph.runtime.bus_kafka import KafkaBus
@@ -55,6 +58,7 @@ from graph.runtime.risk_book import RiskBook
 from graph.runtime.stock_feed import FeedLimits, StockFeed
 from graph.runtime.stock_watch import WatchedWarehouse
 from graph.runtime.store import Store
+from graph.runtime.waves import WaveIndex
 from graph.runtime.work_router import WorkRouter
 from graph.topology.catalogue import check
 from graph.topology.compile import build as compile_graph
@@ -121,6 +125,8 @@ class Signalbox(Foundation):
     """Peak mode: on, off, or as the signs say."""
     rescoring: Rescoring
     """Watches over peak mode and looks again at what was decided in it."""
+    waves: PickWaves
+    """Looks at released orders once more before they are picked."""
     followers: tuple[Listener, ...]
     """Whoever acts on events; each has its own consumer group."""
     watches: tuple[Watch, ...]
@@ -195,9 +201,10 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         reviews=reviews,
         examples=examples,
     )
-    controller = _controller(base, threads, effects)
+    controller = _controller(base, threads, effects, Rewaving(store, effects, workflow, agents))
     leadership = Leadership(batcher, keys, "relay", owner, lease_ms=settings.lease_ms)
     rescoring = Rescoring(store, switch, workflow, agents, effects)
+    waves = pick_waves(base, agents, switch)
     return Signalbox(
         **vars(base),
         leadership=leadership,
@@ -215,11 +222,9 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         parking=parking,
         switch=switch,
         rescoring=rescoring,
-        followers=(
-            *((Follower(workflow.tier_3, agents, store, effects, switch, tapes),) if workflow.tier_3 else ()),
-            examples,
-        ),
-        watches=(*_watches(base, parking, rescoring), *governance.watches, reviews.watch),
+        waves=waves,
+        followers=(*_tier_3(workflow, agents, effects, switch=switch, tapes=tapes, store=store), examples, waves.noted),
+        watches=(*_watches(base, parking, rescoring, waves), *governance.watches, reviews.watch),
         agents=agents,
         governance=governance,
         risk_book=RiskBook(batcher, keys),
@@ -233,7 +238,7 @@ def _effects(base: Foundation) -> Effects:
     return Effects(base.systems, base.store.ledger, base.clock, audit_keeps_up=guard.check)
 
 
-def _controller(base: Foundation, threads: OrderThreads, effects: Effects) -> OrderController:
+def _controller(base: Foundation, threads: OrderThreads, effects: Effects, rewaving: Rewaving) -> OrderController:
     return OrderController(
         base.store,
         threads,
@@ -241,12 +246,26 @@ def _controller(base: Foundation, threads: OrderThreads, effects: Effects) -> Or
         Arrivals(base.store.intake, base.systems.channels),
         Rates(base.systems.erp, base.clock.now),
         remembered=Memory(base.audit).ended,
+        rewaving=rewaving,
     )
 
 
-def _watches(base: Foundation, parking: Parking, rescoring: Rescoring) -> tuple[Watch, ...]:
+def _tier_3(
+    workflow: Workflow,
+    agents: dict[str, Agent],
+    effects: Effects,
+    *,
+    switch: DegradedSwitch,
+    tapes: Tapes,
+    store: Store,
+) -> list[Listener]:
+    return [Follower(workflow.tier_3, agents, store, effects, switch, tapes)] if workflow.tier_3 else []
+
+
+def _watches(base: Foundation, parking: Parking, rescoring: Rescoring, waves: PickWaves) -> tuple[Watch, ...]:
     return (
         Watch("parking", parking.watch),
+        Watch("waves", waves.watch),
         Watch("degraded", lambda stop: rescoring.watch(stop, lambda: base.bus.lag(INTAKE, CONTROLLER))),
     )
 
@@ -280,6 +299,7 @@ def _ports(systems: Systems, store: Store, feed: StockFeed) -> AgentPorts:
         activity=store.activity,
         feed=feed,
         risk_book=RiskBook(store.batcher, store.keys),
+        unit_prices=WaveIndex(store.batcher, store.keys),
     )
 
 

@@ -22,6 +22,7 @@ from graph.order.cancelling import ENDED, Cancelling
 from graph.order.editing import accepted, edited
 from graph.order.release import give_back, told_or_gone
 from graph.order.reviewing import RELEASE_STAGE
+from graph.order.rewaving import Rewaving
 from graph.order.run import OrderRun
 from graph.order.state import Resumption
 from graph.order.threads import OrderThreads
@@ -48,7 +49,7 @@ class OrderController:
 
     def __init__(
         self, store: Store, threads: OrderThreads, effects: Effects, arrivals: Arrivals, rates: Rates,
-        *, remembered: Remembered,
+        *, remembered: Remembered, rewaving: Rewaving,
     ) -> None:  # fmt: skip
         """All collaborators are shared by every order."""
         self._store = store
@@ -58,6 +59,7 @@ class OrderController:
         self._rates = rates
         self._versions = Versions(store, remembered)
         self._cancelling = Cancelling(store, threads, effects)
+        self._rewaving = rewaving
 
     async def handle(self, delivery: Delivery) -> None:
         """Do one unit of work; when it returns, the delivery may be acknowledged.
@@ -78,6 +80,8 @@ class OrderController:
                 await self._cancel(headers)
             case Work.RETRY:
                 await self._again(headers)
+            case Work.REWAVE:
+                await self._rewave(headers)
             case Work.UNREADABLE:
                 raise MalformedPayload(headers["reason"])
 
@@ -315,6 +319,13 @@ class OrderController:
             # An order nobody has read yet finds the request when its own work begins.
             if record.order is not None or record.progress is not OrderProgress.ACCEPTED:
                 await self._cancelling.requested(record, token, self._run)
+
+    async def _rewave(self, headers: dict[str, str]) -> None:
+        thread = thread_of(headers["tenant"], headers["order_id"])
+        async with self._store.leases.hold(thread) as token:
+            record = await self._store.orders.at(thread)
+            if record is not None and record.wave and record.order is not None:
+                await self._rewaving.change(record, await self._run(record, token))
 
     async def _again(self, headers: dict[str, str]) -> None:
         thread = thread_of(headers["tenant"], headers["order_id"])

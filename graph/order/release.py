@@ -1,5 +1,7 @@
 """Releasing an order and taking a release back: which effects, in which order, with which keys."""
 
+from collections.abc import Mapping, Sequence
+
 from domain.decision import Decision
 from domain.effect import Effect, EffectKind, Receipt
 from domain.errors import ConnectorRejected, TooLate
@@ -16,7 +18,7 @@ from domain.intent import (
 )
 from domain.inventory import HoldLine
 from domain.money import Money
-from domain.order import OrderState, PaymentMethod, PaymentState
+from domain.order import Order, OrderState, PaymentMethod, PaymentState
 from domain.shipment import Parcel, RoutePlan
 from domain.values import Document
 from graph.effects import Effects, effect_key
@@ -40,7 +42,7 @@ async def release(run: OrderRun, effects: Effects) -> str:
         Transient: a system did not answer within the attempts.
     """
     hold = await _hold(run, effects)
-    plan = _plan(run)
+    plan = plan_in_force(run.decisions)
     if hold is not None and plan is not None:
         await _confirm(run, effects, hold, plan)
     await _capture(run, effects)
@@ -132,34 +134,39 @@ async def _hold(run: OrderRun, effects: Effects) -> Effect | None:
     return proposed[0]
 
 
-def _plan(run: OrderRun) -> RoutePlan | None:
+def plan_in_force(decisions: Mapping[str, Decision]) -> RoutePlan | None:
     """The plan to carry out: the shipping method may have named other services for the same parcels."""
     for agent in (METHOD_AGENT, ROUTE_AGENT):
-        decision: Decision | None = run.decisions.get(agent)
+        decision: Decision | None = decisions.get(agent)
         plan = None if decision is None else decision.facts.get("plan")
         if plan is not None:
             return RoutePlan.model_validate(plan)
     return None
 
 
-def _declared(run: OrderRun, parcel: Parcel) -> Money:
+def _declared(order: Order, parcel: Parcel) -> Money:
     """The parcel's share of what the order is worth, by the price of what is in it."""
-    prices = {line.line_id: line.unit_price.amount_minor for line in run.order.lines}
+    prices = {line.line_id: line.unit_price.amount_minor for line in order.lines}
     inside = sum(prices[line_id] * units for line_id, units in parcel.lines.items())
-    rest = sum(prices[line.line_id] * line.quantity_open for line in run.order.open_lines) - inside
+    rest = sum(prices[line.line_id] * line.quantity_open for line in order.open_lines) - inside
     if inside + rest <= 0:
-        return run.order.total_open
-    return run.order.total_open.allocate([inside, max(0, rest)])[0]
+        return order.total_open
+    return order.total_open.allocate([inside, max(0, rest)])[0]
 
 
 async def _confirm(run: OrderRun, effects: Effects, hold: Effect, plan: RoutePlan) -> None:
-    lines = tuple(line for parcel in plan.parcels for line in _hold_lines(run, parcel))
+    lines = tuple(line for parcel in plan.parcels for line in hold_lines(run.order, parcel))
     args = ConfirmHold(order_id=run.order_id, hold_key=hold.key, lines=lines)
     await _do(run, effects, EffectKind.CONFIRM_HOLD, args)
 
 
-def _hold_lines(run: OrderRun, parcel: Parcel) -> list[HoldLine]:
-    skus = {line.line_id: line.sku for line in run.order.lines}
+def hold_lines(order: Order, parcel: Parcel) -> list[HoldLine]:
+    """What a parcel takes from its warehouse.
+
+    Raises:
+        ConnectorRejected: the route names lines the order does not have.
+    """
+    skus = {line.line_id: line.sku for line in order.lines}
     missing = sorted(set(parcel.lines) - set(skus))
     if missing:
         raise ConnectorRejected(f"the route names lines the order does not have: {', '.join(missing)}")
@@ -176,24 +183,25 @@ async def _capture(run: OrderRun, effects: Effects) -> None:
         await _do(run, effects, EffectKind.CAPTURE_PAYMENT, args)
 
 
-async def _send(run: OrderRun, effects: Effects, parcel: Parcel, hold_key: EffectKey) -> str:
-    order = run.order
-    part = str(parcel.number)
-    label = BookLabel(
+def label_of(order: Order, parcel: Parcel) -> BookLabel:
+    """The label a parcel travels with; the first one collects what is to be paid at the door."""
+    return BookLabel(
         order_id=order.order_id,
         parcel=parcel.number,
         warehouse=parcel.warehouse,
         service=parcel.service,
         billable_g=parcel.billable_g,
         ship_to=order.ship_to,
-        declared_value=_declared(run, parcel),
+        declared_value=_declared(order, parcel),
         dangerous=parcel.dangerous,
         duty_paid=parcel.duty_paid is not None,
         collect=order.total_open if order.payment.method is PaymentMethod.COD and parcel.number == 1 else None,
     )
-    booked = await _do(run, effects, EffectKind.BOOK_LABEL, label, part=part)
-    tracking = str(booked.detail.get("tracking", booked.reference))
-    fulfilment = CreateFulfilment(
+
+
+def fulfilment_of(order: Order, parcel: Parcel, *, hold_key: EffectKey, tracking: str) -> CreateFulfilment:
+    """What the warehouse is told to pick."""
+    return CreateFulfilment(
         order_id=order.order_id,
         parcel=parcel.number,
         warehouse=parcel.warehouse,
@@ -201,26 +209,43 @@ async def _send(run: OrderRun, effects: Effects, parcel: Parcel, hold_key: Effec
         skus=parcel.skus,
         tracking=tracking,
     )
+
+
+def tracking_of(booked: Receipt) -> str:
+    """The tracking number of a booked label."""
+    return str(booked.detail.get("tracking", booked.reference))
+
+
+def announcement(order: Order, parcels: Sequence[Parcel], tracking: Sequence[str]) -> tuple[UpdateOms, UpdateChannel]:
+    """What order management and the channel are told."""
+    state = OrderState.READY_TO_SHIP.value
+    oms = UpdateOms(
+        order_id=order.order_id,
+        state=state,
+        warehouses=tuple(dict.fromkeys(p.warehouse for p in parcels)),
+        tracking=tuple(tracking),
+    )
+    channel = UpdateChannel(
+        order_id=order.order_id,
+        external_id=order.external_id,
+        shop=order.shop,
+        state=state,
+        tracking=tuple(tracking),
+        carrier=parcels[0].carrier if parcels else "",
+    )
+    return oms, channel
+
+
+async def _send(run: OrderRun, effects: Effects, parcel: Parcel, hold_key: EffectKey) -> str:
+    part = str(parcel.number)
+    booked = await _do(run, effects, EffectKind.BOOK_LABEL, label_of(run.order, parcel), part=part)
+    tracking = tracking_of(booked)
+    fulfilment = fulfilment_of(run.order, parcel, hold_key=hold_key, tracking=tracking)
     await _do(run, effects, EffectKind.CREATE_FULFILMENT, fulfilment, part=part)
     return tracking
 
 
 async def _announce(run: OrderRun, effects: Effects, plan: RoutePlan | None, tracking: list[str]) -> None:
-    parcels = () if plan is None else plan.parcels
-    state = OrderState.READY_TO_SHIP.value
-    oms = UpdateOms(
-        order_id=run.order_id,
-        state=state,
-        warehouses=tuple(dict.fromkeys(p.warehouse for p in parcels)),
-        tracking=tuple(tracking),
-    )
+    oms, channel = announcement(run.order, () if plan is None else plan.parcels, tracking)
     await _do(run, effects, EffectKind.UPDATE_OMS, oms)
-    channel = UpdateChannel(
-        order_id=run.order_id,
-        external_id=run.order.external_id,
-        shop=run.order.shop,
-        state=state,
-        tracking=tuple(tracking),
-        carrier=parcels[0].carrier if parcels else "",
-    )
     await _do(run, effects, EffectKind.UPDATE_CHANNEL, channel)

@@ -80,6 +80,8 @@ class Work(StrEnum):
     """A review was answered."""
     RETRY = "retry"
     """Look at the order again, with nothing new from outside."""
+    REWAVE = "rewave"
+    """Give a released order the better plan found before its pick wave."""
     UNREADABLE = "unreadable"
     """An authentic delivery nobody can read: it goes to the dead letters with its reason."""
 

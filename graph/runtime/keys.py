@@ -140,6 +140,14 @@ class Keyspace:
         base = f"{self._shard(shard)}:parked"
         return ParkedKeys(entries=f"{base}:entries", due=f"{base}:due", by_sku=f"{base}:by_sku", skus=f"{base}:skus")
 
+    def released(self, shard: int = 0) -> str:
+        """Sorted set of threads by when they were released, until their pick wave. State's life after the last one."""
+        return f"{self._shard(shard)}:released"
+
+    def unit_prices(self, tenant: str) -> str:
+        """What scarce units were worth to one tenant's last batch, as JSON (TTL)."""
+        return f"{self._shard(0)}:t:{tenant}:unit_prices"
+
     def exceptions(self, tenant: str, customer_id: str) -> str:
         """Hash: the exceptions of one customer by id. No TTL, each record has its own end. Owner: the risk desk."""
         return f"{self._shard(0)}:t:{tenant}:exceptions:{hashlib.sha256(customer_id.encode()).hexdigest()[:24]}"

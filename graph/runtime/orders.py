@@ -62,6 +62,8 @@ class OrderRecord:
     """JSON of the order the current attempt group is about, kept when a changed one has taken its place; else empty."""
     recheck: str
     """JSON of the resumption a voided or edited review leads to; it survives a crash before the graph has it."""
+    wave: str = ""
+    """JSON of a better plan found before the pick wave, until it is carried out or dropped."""
     currency: str = ""
     """The order's currency; the tenant's settlement currency until the order has been read."""
     locale: str = ""
@@ -178,6 +180,7 @@ def _record(thread: ThreadId, fields: dict[str, str]) -> OrderRecord:
         changed_at=fields.get("changed_at", ""),
         detail=fields.get("detail", ""),
         recheck=fields.get("recheck", ""),
+        wave=fields.get("wave", ""),
         currency=order.currency if order else fields.get("currency", ""),
         locale=order.locale if order else fields.get("locale", ""),
         judged_order=fields.get("judged_order", ""),

@@ -222,3 +222,13 @@ async def bury_one(home: Path) -> None:
     async with running(fast_settings(home)) as rig:
         await rig.desk.submit(submission(b'{"not": "an order"}', order_hint="BAD-1"))
         await rig.settled("storefront-BAD-1", at=[OrderProgress.DEAD_LETTER])
+
+
+def test_released_orders_are_routed_anew_on_request(signalbox: CommandLine, file: Path) -> None:
+    """domain/R8: ``orders rewave`` shows what a look before the wave would change, and asks the workers for one."""
+    released = signalbox.good("orders", "submit", put(file, native_order()), "--channel", "storefront")
+    assert released["state"] == "fulfilled"
+    shown = signalbox.good("orders", "rewave", "--dry-run")
+    assert (shown["looked_at"], shown["changes"], shown["queued"]) == (1, [], False)
+    assert signalbox.good("orders", "rewave")["queued"]
+    assert "released orders" in signalbox("orders", "rewave", "--dry-run").out

@@ -1,6 +1,6 @@
 """When goods are divided, when a site is skipped, when an order waits, and what every decision names."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from agents.routing_policy import POLICY, RoutingPolicy, still_waiting, waits_un
 from domain.decision import Outcome, Verdict
 from domain.ids import Sku, WarehouseId
 from domain.order import Channel
+from domain.pick_wave import UnitPrices
 from domain.shipment import RoutePlan
 from tests.support.agent_world import (
     HKG,
@@ -226,3 +227,56 @@ async def test_alternatives_are_the_other_pareto_plans_with_cost_and_date() -> N
     for other in known["alternatives"]:
         assert (other["cost_minor"] < chosen["cost_minor"]) != (other["arrives_p80"] < chosen["arrives_p80"])
         assert other["why_lost"]
+
+
+class Prices:
+    """Unit prices as the last look before a wave left them."""
+
+    def __init__(self, minor: int) -> None:
+        worth = {WarehouseId("HKG"): {Sku("SKU-1"): minor}}
+        self.kept = UnitPrices(version="wave:1", found_at=NOW, until=NOW + timedelta(hours=24), worth_minor=worth)
+
+    async def prices(self, *, tenant: str, now: datetime) -> UnitPrices | None:
+        return self.kept if self.kept.found_at <= now < self.kept.until else None
+
+
+async def test_prices_of_the_last_batch_weigh_until_their_time_is_over() -> None:
+    """domain 2.1: what the batch found scarce is spared by later orders, its version is in the decision; peak days forget it."""
+    around = world(
+        levels=[level("HKG"), level("SIN")],
+        lanes=[lane("HKG", "HK", steps={5000: 500}), lane("SIN", "HK", steps={5000: 600})],
+    )
+    ports = around.ports
+    agent = OrderRouting(
+        wms=ports.wms, erp=ports.erp, network=ports.network, exchange=ports.exchange, unit_prices=Prices(150)
+    )
+    spared = await agent.decide(case(order(None, "HK")))
+    assert plan(spared).parcels[0].warehouse == "SIN"
+    assert facts(spared)["scarcity_version"] == "wave:1"
+    late = NOW + timedelta(hours=24)
+    around.wms.levels = [level("HKG", as_of=late), level("SIN", as_of=late)]
+    over = await agent.decide(case(order(None, "HK"), now=late))
+    assert (plan(over).parcels[0].warehouse, facts(over)["scarcity_version"]) == ("HKG", None)
+    around.wms.levels = [level("HKG"), level("SIN")]
+    peak = await agent.decide(case(order(None, "HK"), hints={"mode": "degraded"}))
+    assert (plan(peak).parcels[0].warehouse, facts(peak)["scarcity_version"]) == ("HKG", None)
+
+
+async def test_peak_mode_looks_at_three_services_of_a_site() -> None:
+    """domain 10.1: the three best services of each site, and all of them where those three have no plan."""
+    lanes = [lane("HKG", "HK", f"kite:s{n}", steps={5000: 500 + n}) for n in range(6)]
+    around = world(levels=[level("HKG")], lanes=lanes)
+    ports = around.ports
+    agent = OrderRouting(wms=ports.wms, erp=ports.erp, network=ports.network, exchange=ports.exchange)
+    usual = await agent.decide(case(order(None, "HK")))
+    peak = await agent.decide(case(order(None, "HK"), hints={"mode": "degraded"}))
+    assert (usual.inputs["lanes"], peak.inputs["lanes"]) == (6, 3)
+    assert (facts(usual)["services_per_lane"], facts(peak)["services_per_lane"]) == (None, 3)
+    assert plan(peak).parcels == plan(usual).parcels
+    many = [line("SKU-1", 12)]
+    narrow = [lane("HKG", "HK", f"kite:s{n}", steps={1: 5}) for n in range(3)] + [lane("HKG", "HK", "kite:wide")]
+    around = world(levels=[level("HKG", on_hand=50)], lanes=narrow)
+    ports = around.ports
+    agent = OrderRouting(wms=ports.wms, erp=ports.erp, network=ports.network, exchange=ports.exchange)
+    wide = await agent.decide(case(order(many, "HK"), hints={"mode": "degraded"}))
+    assert plan(wide).parcels[0].service == "kite:wide"
