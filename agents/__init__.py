@@ -112,6 +112,8 @@ class AgentSpec:
     calibration: str | None
     """What its confidence is measured by; None when it is declared."""
     build: Callable[[AgentPorts], Agent]
+    learned: bool = False
+    """Whether its confidence is a model's word: without a calibration by people's answers it stays below acting."""
 
 
 def _fraud(ports: AgentPorts, edition: Edition) -> FraudDetection:

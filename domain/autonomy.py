@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from hashlib import sha256
+from typing import Protocol
 
 import orjson
 from pydantic import AwareDatetime, Field
@@ -19,6 +20,8 @@ from domain.values import Document, Plain
 
 _WHOLE = 10_000
 """Shares are counted in hundredths of a percent."""
+UNCALIBRATED = "uncalibrated"
+"""The flag of a confidence nobody has measured."""
 NOTE = "autonomy"
 """Where a decision's ``inputs`` say what its agent was allowed when it was made."""
 
@@ -165,6 +168,21 @@ class Standing(Document):
     by: str = "signalbox"
 
 
+class ShadowGate(Protocol):
+    """Knows which versions of agents have passed the shadow test."""
+
+    async def passed(self, *, agent: str, version: str, topology: str) -> bool:
+        """Whether this version may replace the earlier one in this topology."""
+
+
+class NoShadowGate:
+    """Where no shadow tests are kept: nothing has passed, so every new version starts over."""
+
+    async def passed(self, *, agent: str, version: str, topology: str) -> bool:
+        """Nothing has passed."""
+        return False
+
+
 class Note(Document):
     """What one decision was allowed, and why; kept in the decision's inputs."""
 
@@ -181,6 +199,8 @@ class Note(Document):
     channel: str
     stated: str | None
     """The agent's own confidence, before calibration."""
+    capped: bool = False
+    """Its confidence was held below acting, and flagged, because nobody has measured it."""
     why: str
     """Empty when it acts."""
 
@@ -193,6 +213,17 @@ def note_of(decision: Decision) -> Note | None:
     """What the decision was allowed; None when nobody asked."""
     kept = decision.inputs.get(NOTE)
     return None if kept is None else Note.model_validate(kept)
+
+
+def as_said(decision: Decision) -> Decision:
+    """The decision as its agent made it, before what it may do was weighed."""
+    note = note_of(decision)
+    if note is None:
+        return decision
+    inputs = {name: value for name, value in decision.inputs.items() if name != NOTE}
+    flags = tuple(flag for flag in decision.flags if not note.capped or flag != UNCALIBRATED)
+    stated = None if note.stated is None else float(note.stated)
+    return decision.model_copy(update={"confidence": stated, "inputs": inputs, "flags": flags})
 
 
 def version_of(decision_version: str, model: str | None) -> str:

@@ -161,7 +161,8 @@ def shown(review: Review) -> dict[str, Any]:
     """A review as people and programs see it; of a blind one, nothing the machine thinks until it is answered."""
     view = review.model_dump(mode="json", exclude={"thread_id", "interrupt_id", "tenant"})
     if review.blind and review.state is ReviewState.OPEN:
-        facts = {name: value for name, value in review.facts.items() if name not in {"decisions", "grounds"}}
+        told = {"decisions", "grounds", "suggestions"}
+        facts = {name: value for name, value in review.facts.items() if name not in told}
         view |= {"recommendation": "", "confidence": None, "reasons": [], "facts": facts, "proposed_by": []}
     return view
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from itertools import combinations, product
 
+from domain.autonomy import note_of
 from domain.conflict import ConflictPolicy, Resolution, Side
 from domain.conflict import Rule as Decided
 from domain.decision import CONFIDENCE_TO_ACT, Decision, Mode, Outcome
@@ -26,6 +27,10 @@ _SETTLED = {
     Rule.ASK_PERSON: Settle.ASK_PERSON,
 }
 _GOING = frozenset({Outcome.PROCEED, Outcome.LIMIT})
+WITHDRAWN = "WITHDRAWN"
+"""The ground of an agent that lost its autonomy after it had decided."""
+SUGGESTION = "SUGGESTION"
+"""The ground of an agent that may only recommend."""
 
 
 class GateAction(StrEnum):
@@ -126,7 +131,7 @@ def judge(
     parked = any(d.outcome is Outcome.LIMIT for d in taken)
     after = GateAction.PARK if parked else GateAction.PROCEED
     blocked = _certain_rejection(taken, policy.conflicts)
-    if blocked is not None and not any(g.code in {"EXPOSURE", "CONFLICT"} for g in grounds):
+    if blocked is not None and not any(g.code in {"EXPOSURE", "CONFLICT", WITHDRAWN} for g in grounds):
         rule = "R0" if blocked.agent in policy.conflicts.legal else "R2"
         why = tuple(_ground(blocked, r.code, r.text) for r in blocked.reasons)
         return Judgement(action=GateAction.CANCEL, rule=rule, grounds=why, conflicts=conflicts, recommendation="reject")
@@ -175,14 +180,23 @@ def _of_decision(decision: Decision, node: AgentNode) -> list[Ground]:
         return [_ground(decision, r.code, f"{decision.agent}: {r.text}") for r in decision.reasons] or [
             _ground(decision, decision.decision.upper(), f"{decision.agent} says {decision.decision}")
         ]
-    if node.mode is Autonomy.SUGGESTION:
-        sentence = f"{decision.agent} is in suggestion mode and proposes {decision.decision}"
-        return [_ground(decision, "SUGGESTION", sentence)]
+    if kept := _kept_back(decision, node):
+        return [_ground(decision, SUGGESTION, f"{decision.agent} {kept} and proposes {decision.decision}")]
     if not decision.may_act:
         held = "no usable confidence" if decision.confidence is None else f"confidence {decision.confidence:.2f}"
         sentence = f"{decision.agent} proposes {decision.decision} with {held}, below {CONFIDENCE_TO_ACT}"
         return [_ground(decision, "LOW_CONFIDENCE", sentence)]
     return []
+
+
+def _kept_back(decision: Decision, node: AgentNode) -> str:
+    """Why the agent may only suggest here; empty when it may act."""
+    if node.mode is Autonomy.SUGGESTION:
+        return "is in suggestion mode"
+    note = note_of(decision)
+    if note is not None:
+        return note.why
+    return "has no record of what it may do" if node.mode is Autonomy.EARNED else ""
 
 
 def _conflicts(

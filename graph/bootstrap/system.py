@@ -15,6 +15,7 @@ from domain.errors import ConfigError
 from domain.order import OrderProgress
 from domain.ports import Agent
 from graph.bootstrap import safety
+from graph.bootstrap.autonomy import EarnedAutonomy, earn
 from graph.bootstrap.foundation import Foundation, lay
 from graph.bootstrap.governance import Governance, govern
 from graph.bootstrap.reviews import ReviewArea, build_reviews
@@ -24,6 +25,7 @@ from graph.effects import Effects
 from graph.order.arrivals import Arrivals
 from graph.order.asking import Asking
 from graph.order.controller import OrderController
+from graph.order.earning import Earning
 from graph.order.followers import Follower
 from graph.order.nodes import OrderNodes
 from graph.order.parking import Parking
@@ -138,6 +140,8 @@ class Signalbox(Foundation):
     """What people's accepted edits have taught."""
     claims: Claims
     """Who claims which facet of what, by the conflict policy in force."""
+    autonomy: EarnedAutonomy
+    """What agents have earned to do by themselves."""
     risk_book: RiskBook
     """Exceptions for single customers, and hashes of confirmed fraud."""
 
@@ -184,23 +188,15 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
     effects = _effects(base)
     ports = taped(_ports(systems, store, feed))
     tapes = Tapes(without=absent(ports))
-    governance = govern(base)
+    governance, autonomy = govern(base), earn(base, workflow)
     examples = ExampleBook(base.engine, store.journal)
     agents = staff(workflow, ports)
     switch = DegradedSwitch(store, owner=owner, lease_ms=settings.lease_ms)
     reviews = build_reviews(base)
     threads = _threads(
-        _carried(workflow, settings),
-        store,
-        effects,
-        parking,
-        lambda carried: staff(carried, ports),
-        switch=switch,
-        tapes=tapes,
-        conflicts=conflicts,
-        reviews=reviews,
-        examples=examples,
-    )
+        _carried(workflow, settings), store, effects, parking, lambda carried: staff(carried, ports), switch=switch,
+        tapes=tapes, conflicts=conflicts, reviews=reviews, examples=examples, earning=autonomy.earning,
+    )  # fmt: skip
     controller = _controller(base, threads, effects, Rewaving(store, effects, workflow, agents))
     leadership = Leadership(batcher, keys, "relay", owner, lease_ms=settings.lease_ms)
     rescoring = Rescoring(store, switch, workflow, agents, effects)
@@ -223,10 +219,16 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         switch=switch,
         rescoring=rescoring,
         waves=waves,
-        followers=(*_tier_3(workflow, agents, effects, switch=switch, tapes=tapes, store=store), examples, waves.noted),
-        watches=(*_watches(base, parking, rescoring, waves), *governance.watches, reviews.watch),
+        followers=(
+            *_tier_3(workflow, agents, effects, switch=switch, tapes=tapes, store=store),
+            examples,
+            waves.noted,
+            *autonomy.followers,
+        ),
+        watches=(*_watches(base, parking, rescoring, waves), *governance.watches, *autonomy.watches, reviews.watch),
         agents=agents,
         governance=governance,
+        autonomy=autonomy,
         risk_book=RiskBook(batcher, keys),
         examples=examples,
         claims=Claims(batcher, keys, conflicts),
@@ -319,6 +321,7 @@ def _threads(
     conflicts: ConflictPolicy,
     reviews: ReviewArea,
     examples: ExampleBook,
+    earning: Earning,
 ) -> OrderThreads:
     """Compile the workflow in force, which comes first, and the earlier ones whose threads may still be waiting."""
     reviewing = Reviewing(
@@ -330,10 +333,11 @@ def _threads(
         asking = Asking(
             staff(workflow), store.journal, effects, store.clock, store.metrics,
             switch=switch, remembered=DegradedOrders(store.batcher, store.keys), tapes=tapes, examples=examples,
+            earning=earning,
         )  # fmt: skip
         nodes = OrderNodes(
             workflow, asking, reviewing, effects, store.journal,
-            parking=parking, clock=store.clock, metrics=store.metrics, conflicts=conflicts,
+            parking=parking, earning=earning, clock=store.clock, metrics=store.metrics, conflicts=conflicts,
         )  # fmt: skip
         builder = compile_graph(workflow, nodes, state_schema=OrderGraphState, context_schema=OrderRun)
         graphs[graph_version(workflow)] = builder.compile(checkpointer=store.checkpointer)

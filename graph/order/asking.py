@@ -28,6 +28,7 @@ from domain.event import decision_event
 from domain.ports import Agent, AgentCase, ExamplePort
 from domain.values import Plain, digest
 from graph.effects import CancelRequested, Effects, effect_key
+from graph.order.earning import Earning
 from graph.order.run import OrderRun
 from graph.order.state import OrderGraphState, brief
 from graph.order.taping import Asked, Tapes
@@ -45,7 +46,12 @@ HOLD_ATTEMPTS = 3
 """Races for stock an order may lose before its fallback decides."""
 OURS = (StaleFence, LeaseLost, StoreUnavailable, AuditBehind, CancelRequested)
 """Not the agent's failure: no fallback helps, the run stops and is delivered again."""
-MODES = {Autonomy.AUTONOMOUS: Mode.NORMAL, Autonomy.SUGGESTION: Mode.SUGGESTION, Autonomy.SHADOW: Mode.SHADOW}
+MODES = {
+    Autonomy.AUTONOMOUS: Mode.NORMAL,
+    Autonomy.EARNED: Mode.NORMAL,
+    Autonomy.SUGGESTION: Mode.SUGGESTION,
+    Autonomy.SHADOW: Mode.SHADOW,
+}
 """Under which mode an agent's own decision is recorded."""
 DEGRADED = "degraded"
 """The flag of every decision made while peak mode is on."""
@@ -69,10 +75,12 @@ class Asking:
         remembered: DegradedOrders,
         tapes: Tapes,
         examples: ExamplePort,
+        earning: Earning,
     ) -> None:
         """``agents`` by registry name, in the versions the topology names; ``switch`` says when they judge simply."""
         self._tapes = tapes
         self._examples = examples
+        self._earning = earning
         self._switch = switch
         self._remembered = remembered
         self._agents = agents
@@ -149,6 +157,7 @@ class Asking:
     async def _record(
         self, run: OrderRun, node: AgentNode, verdict: Verdict, asked: Asked, *, attempt: int, mode: Mode, took_ms: int
     ) -> Decision:
+        verdict, mode = await self._earning.weigh(run, node, verdict, mode)
         offered = decided(run, node, verdict, self._clock, attempt=attempt, mode=mode, took_ms=took_ms)
         tape = self._tapes.tape(run, offered, asked)
         event = decision_event(
@@ -168,7 +177,7 @@ class Asking:
 
     async def _secure(self, run: OrderRun, node: AgentNode, decision: Decision) -> Decision:
         """Apply the reversible effects the decision proposes; a lost race is decided again on fresh stock."""
-        if node.mode is not Autonomy.AUTONOMOUS or decision.mode is Mode.FALLBACK:
+        if node.mode not in {Autonomy.AUTONOMOUS, Autonomy.EARNED} or decision.mode in {Mode.FALLBACK, Mode.SUGGESTION}:
             return decision
         while effects := reversible_effects(decision):
             try:

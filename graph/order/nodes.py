@@ -15,6 +15,7 @@ from domain.order import OrderProgress, OrderState
 from graph.effects import CancelRequested, Effects
 from graph.gate import GateAction, Ground, Judgement, Policy, judge
 from graph.order.asking import OURS, Asking
+from graph.order.earning import AutonomyWithdrawn, Earning
 from graph.order.parking import Parking
 from graph.order.release import give_back, release, take_back
 from graph.order.reviewing import RELEASE_STAGE, Reviewing, stage_name
@@ -42,11 +43,13 @@ class OrderNodes:
         journal: Journal,
         *,
         parking: Parking,
+        earning: Earning,
         clock: Clock,
         metrics: Metrics,
         conflicts: ConflictPolicy,
     ) -> None:
         """All collaborators are shared by every run; ``conflicts`` settles what agents contradict each other in."""
+        self._earning = earning
         self._workflow = workflow
         self._parking = parking
         self._asking = asking
@@ -82,15 +85,16 @@ class OrderNodes:
         earlier = [node for before in stages[: stage - 1] for node in before]
 
         async def join(state: OrderGraphState, runtime: Runtime[OrderRun]) -> Command[Any]:
-            run = runtime.context
+            run, approved = runtime.context, frozenset(state.get("approved", ()))
+            lost = await self._earning.withdrawn(run, [*earlier, *here], approved)
             judgement = judge(
                 here,
                 run.decisions,
                 exposure_usd=run.exposure_usd,
                 earlier=earlier,
                 policy=self._policy,
-                approved=frozenset(state.get("approved", ())),
-                standing=_standing(run),
+                approved=approved,
+                standing=(*_standing(run), *lost),
             )
             await self._publish_conflicts(run, stage, judgement)
             return self._onward(state, stage, judgement, next_nodes)
@@ -178,9 +182,13 @@ class OrderNodes:
         """
 
         async def fulfil(state: OrderGraphState, runtime: Runtime[OrderRun]) -> Command[Any]:
-            run = runtime.context
+            run, approved = runtime.context, frozenset(state.get("approved", ()))
+            blocking = [node for stage in self._workflow.stages for node in stage]
+            run.permitted = self._earning.permit(run, blocking, approved, self._effects)
             try:
                 detail = await release(run, self._effects)
+            except AutonomyWithdrawn as lost:
+                return Command(goto="request_review", update=_withdrawn(lost, len(self._workflow.stages)))
             except CancelRequested as asked:
                 return await self._heed(run, asked)
             except InsufficientStock as short:
@@ -254,6 +262,17 @@ def _standing(run: OrderRun) -> tuple[Ground, ...]:
         return ()
     sentence = f"the buyer asked {run.order.channel} to cancel; approve to ship all the same, reject to cancel"
     return (Ground(agent="signalbox", code="CANCEL_REQUESTED", sentence=sentence),)
+
+
+def _withdrawn(lost: AutonomyWithdrawn, last_stage: int) -> dict[str, Any]:
+    """Ask as the last gate would have: what was begun stays, an approval goes on with it, a rejection takes it back."""
+    return {
+        "grounds": [asdict(ground) for ground in lost.grounds],
+        "recommendation": "look",
+        "resume_to": ["fulfil"],
+        "stage": last_stage,
+        "detail": str(lost),
+    }
 
 
 def _failed(failure: Exception) -> dict[str, Any]:

@@ -37,21 +37,30 @@ async def release(run: OrderRun, effects: Effects) -> str:
 
     Raises:
         CancelRequested: a cancellation arrived; what was begun must be undone.
+        AutonomyWithdrawn: an agent it rests on lost its autonomy meanwhile; a person decides.
         InsufficientStock: the hold had expired and the units are gone.
         ConnectorRejected, TooLate: a system refused for good.
         Transient: a system did not answer within the attempts.
     """
+    await _permitted(run)
     hold = await _hold(run, effects)
     plan = plan_in_force(run.decisions)
     if hold is not None and plan is not None:
         await _confirm(run, effects, hold, plan)
+    await _permitted(run)
     await _capture(run, effects)
+    await _permitted(run)
     tracking: list[str] = []
     if plan is not None and hold is not None:
         for parcel in plan.parcels:
             tracking.append(await _send(run, effects, parcel, hold.key))
     await _announce(run, effects, plan, tracking)
     return f"released in {len(tracking)} parcel{'s' if len(tracking) != 1 else ''}"
+
+
+async def _permitted(run: OrderRun) -> None:
+    if run.permitted is not None:
+        await run.permitted()
 
 
 async def take_back(run: OrderRun, effects: Effects, *, reason: str) -> None:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from agents import AgentPorts, build
 from agents.playback_ports import playback_ports
 from agents.recording import Playback, Values, on_tape
+from domain.autonomy import as_said
 from domain.decision import Decision, Mode, Verdict
 from domain.errors import NotFound, SignalboxError
 from domain.order import Order
@@ -214,7 +215,7 @@ def shared(tape: Tape) -> set[str]:
 
 def compared(tape: Tape, recorded: Decision, played: Played) -> Replayed:
     """A recorded decision beside what came of playing its tape."""
-    was = said(recorded)
+    was = said(as_said(recorded))
     now = said(played.verdict) if played.verdict is not None else {}
     differences = tuple(
         Difference(part=part, was=_short(was[part]), now=_short(now.get(part)))

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from domain.autonomy import is_blind
 from domain.decision import Decision
 from domain.order import OrderProgress
 from domain.review import Review
@@ -10,6 +11,7 @@ from domain.review_policy import ReviewPolicy, Topic
 from domain.values import Plain
 from graph.order.run import OrderRun
 from graph.order.state import OrderGraphState
+from graph.order.suggesting import only_suggestions, proposed
 from graph.runtime.checkpoint import RedisCheckpointer
 from graph.runtime.clock import Clock
 from graph.runtime.journal import Journal
@@ -88,9 +90,10 @@ class Reviewing:
             exposure_usd_minor=run.usd_minor,
         )
         queue = self._policy.queue_for(topic)
+        asked = review_id(run.thread, stage, run.attempt_group, state.get("round", 0), shard=shard)
         confidences = [d.confidence for d in run.decisions.values() if d.confidence is not None]
         return Review(
-            review_id=review_id(run.thread, stage, run.attempt_group, state.get("round", 0), shard=shard),
+            review_id=asked,
             tenant=run.tenant,
             entity_type="order",
             entity_id=run.order_id,
@@ -98,7 +101,7 @@ class Reviewing:
             recommendation=state.get("recommendation", "look"),
             confidence=min(confidences, default=None),
             reasons=tuple(str(g["sentence"]) for g in grounds),
-            facts=facts_of(run) | {"grounds": _keys(state)},
+            facts=facts_of(run) | {"grounds": _keys(state), "suggestions": proposed(state, run)},
             editable=EDITABLE,
             content_digest=run.content_digest,
             allowed_roles=queue.roles,
@@ -109,6 +112,7 @@ class Reviewing:
             correlation_id=run.correlation_id,
             currency=run.order.currency,
             locale=run.order.locale,
+            blind=only_suggestions(state) and is_blind(run.tenant, asked),
             proposed_by=tuple(sorted(f"agent:{name}" for name in run.decisions)),
             created_at=now,
             deadline=queue.deadline(now, run.order.ship_by),

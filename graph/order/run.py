@@ -1,5 +1,6 @@
 """One run over one order: what every node is given as context, loaded once by the worker that holds the order."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -34,6 +35,8 @@ class OrderRun:
     """The dated rate the value rests on and how fresh it is (``ecb:USDHKD:2026-11-11 fresh``); empty without one."""
     decisions: Latest = field(default_factory=lambda: Latest({}))
     """The latest decision of each agent in this attempt group."""
+    permitted: Callable[[], Awaitable[None]] | None = None
+    """Asked before each step of a release that cannot be taken back; it raises where a person must decide first."""
     cancel_from_channel: bool = False
     """The sales channel cancelled by itself and need not be told."""
 

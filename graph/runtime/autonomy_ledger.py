@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import AwareDatetime
-from sqlalchemy import Select, and_, case, func, select, update
+from sqlalchemy import Select, and_, case, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -15,13 +15,12 @@ from domain.autonomy import Band, Segment
 from domain.decision import Outcome
 from domain.errors import StoreUnavailable
 from domain.promotion import Case
-from domain.review import ReviewAction
 from domain.values import Document
 from graph.runtime.audit_reviews import insert_into
 from graph.runtime.autonomy_schema import outcomes, suggestions
 
-AGREED = ReviewAction.APPROVE.value
-"""What ``answer`` says of a recommendation the person followed; ``edit`` and ``reject`` are the two ways not to."""
+AGREED = "agree"
+"""What ``answer`` says of a recommendation the person followed; ``edit`` and ``override`` are the two ways not to."""
 _SEGMENT = ("tenant", "agent", "version", "action", "outcome", "market", "band")
 _TENTHS = 10
 
@@ -51,7 +50,7 @@ class Suggestion(Document):
     edit_distance: int
     """Fields the person changed."""
     seconds: int
-    """From the question to the answer."""
+    """From the claim, or where nobody claimed it from the question, to the answer."""
     decided_by: str
     decided_at: AwareDatetime
     corrected: bool | None = None
@@ -122,13 +121,6 @@ class SuggestionLedger:
         if agent is not None:
             wanted = wanted.where(suggestions.c.agent == agent)
         return [Segment(**row._mapping) for row in await self._rows(wanted.order_by(*columns))]
-
-    async def last_answers(self, tenant: str) -> dict[Segment, int]:
-        """Answers per segment, of all time."""
-        columns = [suggestions.c[name] for name in _SEGMENT]
-        wanted = select(*columns, func.count().label("answers")).where(suggestions.c.tenant == tenant)
-        rows = await self._rows(wanted.group_by(*columns))
-        return {Segment(**{name: row._mapping[name] for name in _SEGMENT}): row.answers for row in rows}
 
     async def labels(self, tenant: str, agent: str, since: datetime) -> list[Label]:
         """What calibration may learn from: answers by people that carried a stated confidence, oldest first."""

@@ -168,6 +168,14 @@ class Keyspace:
         """A one-time sign-in link (TTL)."""
         return f"{self._shard(0)}:t:{tenant}:sign_in_link:{digest}"
 
+    def autonomy(self, thread_id: str) -> str:
+        """Hash: what one agent has earned, by segment, and its calibration. No TTL. Owner: earned autonomy."""
+        return f"{self._shard(self.shard_of(thread_id))}:autonomy:{thread_id}"
+
+    def autonomy_counts(self, thread_id: str, window: str) -> str:
+        """Hash: what one agent was asked and decided on in one minute or day (TTL)."""
+        return f"{self._shard(self.shard_of(thread_id))}:autonomy:{thread_id}:{window}"
+
     def flag(self, name: str) -> str:
         """An installation-wide value of any type with a named owner (``relay:lease``, ``audit:confirmed``)."""
         return f"{self._shard(0)}:flag:{name}"

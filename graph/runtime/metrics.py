@@ -1,7 +1,10 @@
 """Every metric there is: name, unit and one sentence each. No order ids in labels."""
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from domain.autonomy import Standing
 from domain.decision import Decision
 from domain.order import OrderProgress
 
@@ -58,6 +61,21 @@ class Metrics:
             "signalbox_degraded", "1 while the simplified policies of peak days are in force, else 0.",
             registry=self.registry,
         )  # fmt: skip
+
+        self._autonomy = Gauge(
+            "signalbox_autonomy_level",
+            "Share of decisions an agent makes by itself in a segment it earns autonomy for, 0 to 1.",
+            ["tenant", "agent", "version", "action", "market", "band"],
+            registry=self.registry,
+        )
+
+    def earned(self, standings: Iterable[Standing]) -> None:
+        """Show how much agents decide by themselves."""
+        for standing in standings:
+            of = standing.segment
+            self._autonomy.labels(of.tenant, of.agent, of.version, of.action, of.market, of.band.value).set(
+                standing.level.share / 10_000
+            )
 
     def decided(self, decision: Decision) -> None:
         """Count a decision and its time."""

@@ -39,6 +39,8 @@ class Autonomy(StrEnum):
     """A person confirms each of its decisions."""
     AUTONOMOUS = "autonomous"
     """It decides, within its confidence."""
+    EARNED = "earned"
+    """It decides where its record lets it (``agents autonomy``), within its confidence; elsewhere it only suggests."""
     SHADOW = "shadow"
     """It is asked and measured; what it says changes nothing."""
 

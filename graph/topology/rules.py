@@ -1,7 +1,7 @@
 """What must hold between the agents of one workflow, beyond each entry being well formed."""
 
 from graph.topology.conflicts import conflicts
-from graph.topology.model import GATE, RESERVED, AgentNode, Rule, Workflow, covers
+from graph.topology.model import GATE, RESERVED, AgentNode, Autonomy, Rule, Workflow, covers
 from graph.topology.problems import Report, suggestion
 
 MAX_AGENTS = 200
@@ -17,6 +17,10 @@ def inspect(workflow: Workflow, report: Report) -> None:
     _names(workflow, report)
     for agent in workflow.agents:
         _dependencies(agent, workflow, report)
+    for agent in workflow.tier_3:
+        if agent.mode is Autonomy.EARNED:
+            text = f"agent {agent.name} is in tier_3, where nobody reviews it, so it can earn nothing"
+            report.add(agent.line_of("mode"), f"{text}; use autonomous or suggestion")
     _circles(workflow.tier_2, report)
     _contradictions(workflow, report)
     _declared_rules(workflow, report)

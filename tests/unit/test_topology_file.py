@@ -177,7 +177,7 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         GOOD + "      - {name: b, version: 1.0, timeout_ms: soon, fallback: [f], mode: auto, reads: order}\n",
         [
             "5: agent b: fallback must be text, a list stands here",
-            "5: agent b: mode 'auto' is unknown; use one of: autonomous, shadow, suggestion",
+            "5: agent b: mode 'auto' is unknown; use one of: autonomous, earned, shadow, suggestion",
             "5: agent b: reads must be a list, 'order' stands here; write [..] or lines starting with -",
             "5: agent b: timeout_ms must be a whole number from 1 to 600000, 'soon' stands here",
             '5: agent b: version must be text, but YAML reads 1.0 as a number; write "1.0"',
