@@ -15,6 +15,7 @@ from api.cli import (
     agents,
     audit,
     bench,
+    console,
     degraded,
     demo,
     dlq,
@@ -55,6 +56,7 @@ def _begin(
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)
+app.command("console")(console.console)
 app.add_typer(serve.sandbox, name="sandbox")
 app.add_typer(orders.app, name="orders")
 app.add_typer(reviews.app, name="reviews")

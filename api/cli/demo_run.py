@@ -20,6 +20,7 @@ from api.cli.invocation import Invocation
 from api.cli.logs import logging_to_file
 from api.cli.terminal import print_json
 from api.cli.working import left_to_do
+from api.console.links import one_time_link
 from api.reconcile.check import reconcile
 from api.serving import listen, serving, until_told
 from api.tenant_file import generate, open_tenants, operator_keys
@@ -83,7 +84,8 @@ async def _run(settings: Settings, listener: socket.socket, plan: Plan) -> bool:
         reconciled = bool(work.result()["reconciled"])
         if plan.serve:
             reviews = await box.store.reviews.listed(TENANT)
-            print_invitation(settings.home, up.url, reviews, quiet=plan.as_json)
+            link = await one_time_link(box, next(iter(tenants)), up.url, person="you")
+            print_invitation(settings.home, up.url, reviews, link=link, quiet=plan.as_json)
             await until_told(up.ended)
         return reconciled
 

@@ -92,12 +92,13 @@ def _latencies(summary: dict[str, Any]) -> dict[str, dict[str, float]]:
     }
 
 
-def print_invitation(home: Path, url: str, reviews: Sequence[Review], *, quiet: bool) -> None:
+def print_invitation(home: Path, url: str, reviews: Sequence[Review], *, link: str, quiet: bool) -> None:
     """Where everything is and what to try; on stderr when stdout belongs to the JSON."""
     tell = remark if quiet else say
     command = f"signalbox --home {home}"
     tell("")
     tell(f"Up until Ctrl-C:  API {url}   metrics {url}/metrics   health {url}/healthz")
+    tell(f"Console:          {link}   (signs you in once, within 15 minutes; later: {command} console)")
     tell(f"Data in {home}; API keys: {command} keys")
     tell("Try, in another terminal:")
     if not reviews:

@@ -104,7 +104,7 @@ async def _serve(at: Invocation, settings: "Settings", *, with_worker: bool) -> 
             serving(box, tenants, listener, with_worker=with_worker) as up,
         ):
             remark(f"API on {up.url}, metrics on {up.url}/metrics, data in {settings.home.absolute()}")
-            remark("API keys: signalbox keys. Stop with Ctrl-C.")
+            remark(f"Console on {up.url}/console; sign in with an API key (signalbox keys --show). Stop with Ctrl-C.")
             await until_told(up.ended)
 
 

@@ -1,4 +1,4 @@
-"""What the review pages show of a question: the queue's rows, and the case with what a blind sample must hide taken out."""
+"""What the review pages show of a case: the queue's rows, the filters, and what a posted edit form changes."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -6,68 +6,74 @@ from typing import Any
 from api.services import Json
 from domain.address import Address
 from domain.order import Order
+from domain.review import Review, ReviewState
+from domain.review_case import CaseFile, shown
+from domain.review_policy import ReviewPolicy
+from graph.runtime.audit_reviews import ReviewRecord
 
 URGENT = timedelta(minutes=30)
 SOON = timedelta(hours=2)
-_HIDDEN_WHEN_BLIND = ("recommendation", "confidence", "reasons")
 
 
-def hidden(review: Json) -> bool:
+def hidden(review: Review) -> bool:
     """Whether the machine's opinion is kept from the decider for now."""
-    return bool(review.get("blind")) and review.get("state") == "open"
+    return review.blind and review.state is ReviewState.OPEN
 
 
-def without_opinion(review: Json) -> Json:
-    """The review as a blind decider sees it: nothing the machine concluded."""
-    if not hidden(review):
-        return review
-    facts = {name: value for name, value in review["facts"].items() if name not in {"decisions", "grounds"}}
-    return review | {"facts": facts, "recommendation": "", "confidence": None, "reasons": []}
-
-
-def urgency(review: Json, now: datetime) -> str:
+def urgency(deadline: datetime | None, now: datetime) -> str:
     """``over``, ``urgent``, ``soon`` or ``calm``, by the time left."""
-    if not review.get("deadline"):
+    if deadline is None:
         return "calm"
-    left = datetime.fromisoformat(review["deadline"]) - now
+    left = deadline - now
     if left <= timedelta(0):
         return "over"
     return "urgent" if left <= URGENT else "soon" if left <= SOON else "calm"
 
 
-def row(review: Json, now: datetime) -> Json:
-    """A review as a row of the queue."""
-    seen = without_opinion(review)
-    facts = seen.get("facts") or {}
+def row(file: CaseFile, policy: ReviewPolicy, now: datetime) -> Json:
+    """An open case as a row of the queue; of a blind one nothing the machine thinks."""
+    review, case, seen = file.review, file.case, shown(file.review)
+    facts, priority = seen["facts"], policy.priority(file.review, now)
     return {
-        "review_id": seen["review_id"],
-        "entity_id": seen["entity_id"],
-        "stage": seen["stage"] or "",
-        "channel": facts.get("channel", ""),
-        "number": facts.get("number", ""),
+        "review_id": review.review_id,
+        "entity_id": review.entity_id,
+        "queue": review.queue,
+        "stage": review.stage,
+        "channel": facts.get("channel") or review.entity_type,
+        "number": facts.get("number") or review.entity_id,
         "total": facts.get("total"),
         "usd": facts.get("usd_equivalent"),
-        "ship_to": facts.get("ship_to", ""),
-        "recommendation": seen["recommendation"] or "",
-        "confidence": seen.get("confidence"),
-        "reasons": seen.get("reasons") or [],
-        "agents": _doubting(seen.get("reasons") or []),
+        "ship_to": facts.get("ship_to") or "",
+        "recommendation": seen["recommendation"],
+        "confidence": seen["confidence"],
+        "reasons": list(seen["reasons"]),
+        "agents": _doubting(seen["reasons"]),
         "blind": hidden(review),
-        "deadline": seen.get("deadline"),
-        "created_at": seen.get("created_at") or seen.get("requested_at"),
-        "urgency": urgency(seen, now),
-        "assignee": seen.get("assignee") or "",
-        "state": seen["state"],
-        "decided_by": _answer(seen).get("decided_by") or "",
-        "decided_at": _answer(seen).get("decided_at"),
-        "action": _answer(seen).get("action") or "",
-        "why": _answer(seen).get("reason") or "",
+        "digest": review.content_digest,
+        "deadline": review.deadline,
+        "created_at": review.created_at,
+        "urgency": urgency(review.deadline, now),
+        "status": file.status(now).value,
+        "holder": case.holder(now),
+        "assignee": case.assignee,
+        "escalated_to": case.escalated_to,
+        "snoozed_until": case.snoozed_until,
+        "approved_by": case.approval.by if case.approval else "",
+        "comments": len(case.comments),
+        "per_hour": f"{priority.usd_minor_per_hour / 100:,.2f}",
+        "priority": priority.why,
     }
 
 
-def _answer(review: Json) -> Json:
-    answer: Json = review.get("answer") or review
-    return answer
+def closed_row(record: ReviewRecord) -> Json:
+    """A closed review as a row of the history."""
+    return record.model_dump(
+        include={"review_id", "entity_id", "stage", "recommendation", "action", "reason", "via"}
+    ) | {
+        "decided_by": record.decided_by or "",
+        "decided_at": record.decided_at,
+        "requested_at": record.requested_at,
+    }
 
 
 def _doubting(reasons: list[str]) -> list[str]:
@@ -76,16 +82,11 @@ def _doubting(reasons: list[str]) -> list[str]:
     return list(dict.fromkeys(name for name in named if name.replace("_", "").isalnum()))
 
 
-def matches(shown: Json, *, text: str, stage: str, urgent: bool) -> bool:
-    """Whether a row passes the queue's filters."""
-    where = (
-        f"{shown['review_id']} {shown['entity_id']} {shown['number']} {shown['channel']} {' '.join(shown['reasons'])}"
-    )
-    return (
-        text.lower() in where.lower()
-        and stage in ("", shown["stage"])
-        and (not urgent or shown["urgency"] in {"over", "urgent"})
-    )
+def matches(found: Json, text: str) -> bool:
+    """Whether the words of a row contain what was typed."""
+    names = ("review_id", "entity_id", "number", "channel", "queue", "ship_to", "reason", "decided_by")
+    words = [str(found.get(name) or "") for name in names]
+    return text.lower() in " ".join([*words, *found.get("reasons", ())]).lower()
 
 
 ADDRESS_FIELDS = tuple(Address.model_fields)

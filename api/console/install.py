@@ -3,9 +3,21 @@
 from fastapi import FastAPI
 
 from api.console.console import Console
-from api.console.pages import agents, assets, dead_letters, home, live, orders, peak, reviews, signing, unknown
+from api.console.pages import (
+    agents,
+    assets,
+    dead_letters,
+    home,
+    live,
+    orders,
+    peak,
+    review_acts,
+    reviews,
+    signing,
+    unknown,
+)
 
-_MODULES = (signing, assets, live, home, reviews, orders, agents, dead_letters, peak)
+_MODULES = (signing, assets, live, home, review_acts, reviews, orders, agents, dead_letters, peak)
 """A new page's module goes here; its routes into ACCESS, its menu entry into ``api.console.nav``."""
 
 

@@ -11,7 +11,6 @@ from api.console.charts import percentile
 from api.console.visits import Visit
 from api.services import Json
 from domain.order import OrderProgress
-from domain.review_case import shown
 from graph.runtime.audit_figures import AuditFigures, Said
 from graph.runtime.dead_letters import DeadLetters, order_of
 from graph.runtime.intake import CONTROLLER
@@ -42,14 +41,15 @@ async def overview(visit: Visit) -> Json:
         figures.latest_decisions(tenant, since=now - SPAN),
         figures.answers(tenant, since=now - timedelta(days=7)),
     )
-    reviews, records, letters, standing, lag = await asyncio.gather(
-        box.store.reviews.listed(tenant),
+    files, records, letters, standing, lag = await asyncio.gather(
+        box.reviews.cases.listed(tenant, limit=1000),
         visit.console.desk.orders(tenant, limit=500),
         DeadLetters(box.store.batcher, box.keys).all(),
         box.switch.standing(),
         box.bus.lag(INTAKE, CONTROLLER),
     )
-    rows = [cases.row(shown(review), now) for review in reviews]
+    policy, roles = box.reviews.cases.policy, visit.caller.roles
+    rows = [cases.row(file, policy, now) for file in files if file.visible_to(roles)]
     stuck = [one for one in records if one.progress in _MOVING and _older(one.changed_at, now - STUCK)]
     waiting = [one for one in records if one.progress is OrderProgress.BACKORDERED]
     return {
@@ -76,7 +76,7 @@ def _older(at: str, than: datetime) -> bool:
 def _queues(rows: Sequence[Json]) -> list[Json]:
     grouped: dict[str, list[Json]] = defaultdict(list)
     for row in rows:
-        grouped[row["stage"]].append(row)
+        grouped[row["queue"]].append(row)
     return [
         {
             "name": name,

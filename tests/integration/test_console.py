@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from api.console.links import one_time_link
 from api.security import ACCESS, SignedIn
 from api.tenants import Role
+from domain.errors import Forbidden
 from domain.order import OrderProgress
-from tests.support.api_desk import key_of
+from tests.support.api_desk import key_of, two_tenants
 from tests.support.console import Browser, browsing, console_of_rig
 from tests.support.system import Rig, fast_settings, for_review, native_order, opened, running
 
@@ -226,7 +228,7 @@ async def test_a_decision_is_taken_once_and_the_second_person_is_told(rig: Rig) 
         assert (await mei.post(f"{path}/decision", answer | {"reason": ""})).status_code == 422
         assert (await mei.post(f"{path}/decision", answer | {"digest": "0" * 64})).status_code == 409
         assert (await mei.post(f"{path}/decision", answer)).status_code == 303
-        assert "approved, the order goes on" in (await mei.get("/console/reviews")).text
+        assert "approved, it goes on" in (await mei.get("/console/reviews")).text
         late = await boss.post(f"{path}/decision", answer | {"action": "reject"})
         assert late.status_code == 409
         assert re.search(r"mei was first:</strong>\s+approve", late.text)
@@ -279,3 +281,84 @@ def test_no_page_needs_anything_from_outside() -> None:
         text = path.read_text().replace("http://www.w3.org/", "")
         assert not re.search(r"https?://|//[a-z]+\.", text), path.name
         assert not re.search(r"\sstyle=|\son[a-z]+=|<style|<script>", text), path.name
+
+
+async def test_working_on_a_case(rig: Rig) -> None:
+    """P6, P8: claim, comment, ask, snooze and assign by form; a colleague is told who has the case."""
+    record = await rig.reviewed(for_review())
+    app, path = console_of_rig(rig), f"/console/reviews/{record.review_id}"
+    async with signed_in(app, "ops", person="mei") as mei, signed_in(app, "admin", person="boss") as boss:
+        digest = re.findall(r'name="digest" value="([0-9a-f]+)"', (await mei.get(path)).text)[0]
+        assert (await mei.post(f"{path}/act", {"act": "claim", "digest": digest})).status_code == 303
+        await boss.get(path)
+        late = await boss.post(f"{path}/act", {"act": "claim", "digest": digest})
+        assert late.status_code == 409
+        assert "user:mei has claimed this case" in late.text
+        assert (await mei.post(f"{path}/act", {"act": "comment", "text": NASTY})).status_code == 303
+        assert (
+            await mei.post(f"{path}/act", {"act": "ask", "text": "is it a gift?", "to": "customer_service"})
+        ).status_code == 303
+        page = (await boss.get(path)).text
+        assert "is it a gift?" in page
+        assert "&lt;script&gt;alert(1)" in page
+        assert "<script>alert" not in page
+        assert (await mei.post(f"{path}/act", {"act": "snooze", "minutes": "30"})).status_code == 303
+        assert (await mei.post(f"{path}/act", {"act": "snooze", "minutes": "soon"})).status_code == 422
+        assert (await mei.post(f"{path}/act", {"act": "assign", "to": "a b"})).status_code == 422
+        assert (await mei.post(f"{path}/act", {"act": "destroy"})).status_code == 422
+        assert str(record.review_id) in (await mei.get("/console/reviews?state=snoozed")).text
+        assert str(record.review_id) not in (await mei.get("/console/reviews")).text
+
+
+async def test_support_sees_what_it_is_asked_and_no_approvals(rig: Rig) -> None:
+    """P16, P6: an order's approval is not there for support; a question to customer service is, and they can answer it."""
+    record = await rig.reviewed(for_review())
+    app, path = console_of_rig(rig), f"/console/reviews/{record.review_id}"
+    async with signed_in(app, "ops") as mei, signed_in(app, "support") as desk:
+        assert (await desk.get(path)).status_code == 404
+        assert str(record.review_id) not in (await desk.get("/console/reviews")).text
+        await mei.get(path)
+        asked = {"act": "ask", "text": "is it a gift?", "to": "customer_service"}
+        assert (await mei.post(f"{path}/act", asked)).status_code == 303
+        page = (await desk.get(path)).text
+        assert "is it a gift?" in page
+        assert 'value="approve"' not in page
+        assert (await desk.post(f"{path}/act", {"act": "comment", "text": "yes, a gift"})).status_code == 303
+        assert "yes, a gift" in (await mei.get(path)).text
+
+
+async def test_bulk_answers_are_each_their_own(rig: Rig) -> None:
+    """P6: of many chosen cases each is decided with what its row showed; one that cannot be is named and the rest is done."""
+    records = [await rig.reviewed(for_review()) for _ in range(3)]
+    app = console_of_rig(rig)
+    async with signed_in(app, "ops") as mei:
+        page = (await mei.get("/console/reviews")).text
+        digests = dict(re.findall(r'name="(digest\.[^"]+)" value="([0-9a-f]+)"', page))
+        assert len(digests) == 3
+        wrong = {f"digest.{records[0].review_id}": "0" * 64}
+        fields = digests | wrong | {"act": "approve", "review": [str(one.review_id) for one in records]}
+        assert (await mei.post("/console/reviews/bulk", fields)).status_code == 422
+        answer = await mei.post("/console/reviews/bulk", fields | {"reason": "trial orders are fine"})
+        assert "2 of 3 approved" in answer.text
+        assert f"{records[0].review_id}</a>: what you were shown is not what stands now" in answer.text
+    states = [(await rig.box.store.reviews.find("default", one.review_id)).state.value for one in records]
+    assert states == ["open", "decided", "decided"]
+
+
+async def test_a_one_time_link_works_once_and_here_only(tmp_path: Path) -> None:
+    """reliability/S13: the link of a demo signs in once, from this machine; looking at it uses nothing up."""
+    async with opened(fast_settings(tmp_path)) as rig:
+        tenants = two_tenants(first="default")
+        app = console_of_rig(rig, tenants)
+        link = await one_time_link(rig.box, tenants.get("default"), "", person="mei")
+        async with browsing(app) as outside:
+            assert (await outside.get(link)).status_code == 403
+            assert (await outside.post(link)).status_code == 403
+        async with browsing(app, host="127.0.0.1") as here:
+            assert (await here.get(link, **{"X-Forwarded-For": "203.0.113.9"})).status_code == 403
+            assert (await here.get(link)).status_code == 200
+            assert (await here.post(link)).status_code == 303
+            assert "mei" in (await here.get("/console")).text
+            assert (await here.get(link)).status_code == 404
+        with pytest.raises(Forbidden):
+            await one_time_link(rig.box, tenants.get("default"), "", person="nobody")
