@@ -11,6 +11,7 @@ from api.registry import registered
 from api.review_views import ReviewViews
 from api.services import Accepted, Check, Health, Json, Submission
 from domain.errors import NotFound, SignalboxError, StoreUnavailable, TooLate
+from domain.example import require_teacher
 from domain.ids import OrderId, TenantId, stable_id
 from domain.order import OrderProgress
 from domain.ports import Message
@@ -151,6 +152,32 @@ class Desk(ReviewViews):
     async def agents(self) -> list[Json]:
         """The registry with each agent's place in the topology in force."""
         return registered(self._box.workflow)
+
+    async def examples(self, tenant: TenantId) -> list[Json]:
+        """What people's edits have taught, newest first, undone ones included."""
+        return [one.model_dump(mode="json", exclude={"tenant"}) for one in await self._box.examples.listed(tenant)]
+
+    async def example(self, tenant: TenantId, example_id: str) -> Json:
+        """One example.
+
+        Raises:
+            NotFound: this tenant has none of that id.
+        """
+        return (await self._box.examples.find(tenant, example_id)).model_dump(mode="json", exclude={"tenant"})
+
+    async def set_example(
+        self, tenant: TenantId, example_id: str, *, active: bool, actor: str, roles: frozenset[str], reason: str
+    ) -> Json:
+        """Undo an example or give it its influence back.
+
+        Raises:
+            NotFound, Forbidden, Conflict: see ``api.services.OrderDesk``.
+        """
+        book, now = self._box.examples, self._box.clock.now()
+        require_teacher((await book.find(tenant, example_id)).situation.kind, actor, roles)
+        change = book.restore if active else book.undo
+        changed = await change(tenant, example_id, by=actor, reason=reason, at=now)
+        return changed.model_dump(mode="json", exclude={"tenant"})
 
     async def dead_letter(self, tenant: str, channel: str, raw: bytes, reason: str) -> None:
         """Keep an authentic delivery that cannot be read, with its reason.

@@ -158,6 +158,27 @@ class OrderDesk(Protocol):
     async def agents(self) -> list[Json]:
         """The registry: every agent with its version, tier, mode, triggers, reads and writes."""
 
+    async def examples(self, tenant: TenantId) -> list[Json]:
+        """What people's edits have taught, newest first."""
+
+    async def example(self, tenant: TenantId, example_id: str) -> Json:
+        """One example.
+
+        Raises:
+            NotFound: this tenant has none of that id.
+        """
+
+    async def set_example(
+        self, tenant: TenantId, example_id: str, *, active: bool, actor: str, roles: frozenset[str], reason: str
+    ) -> Json:
+        """Undo an example or give it its influence back.
+
+        Raises:
+            NotFound: this tenant has none of that id.
+            Forbidden: none of ``roles`` teaches its kind.
+            Conflict: there is nothing to restore.
+        """
+
     async def dead_letter(self, tenant: TenantId, channel: str, raw: bytes, reason: str) -> None:
         """Keep an authentic delivery that cannot be read, with its reason.
 

@@ -83,13 +83,11 @@ def learned(edit: Edit, *, tenant: TenantId, entity_type: str, entity_id: str, a
         Forbidden: the editor may not teach this.
         InputError: the edit changes nothing, is too long, or holds signs that are not text.
     """
-    may = sorted(set(edit.roles) & TEACHERS.get(edit.situation.kind, frozenset({"admin"})))
     if not edit.edited_by.startswith("user:") or edit.via == "timeout":
         raise Forbidden(f"{edit.edited_by} is no person; only people teach")
     if edit.edited_by in edit.proposed_by:
         raise Forbidden(f"{edit.edited_by} made the proposal; whoever proposes does not teach")
-    if not may:
-        raise Forbidden(f"{edit.edited_by} has no role that teaches {edit.situation.kind}")
+    may = require_teacher(edit.situation.kind, edit.edited_by, edit.roles)
     if edit.before == edit.after:
         raise InputError("the edit changes nothing")
     if len(canonical_json(edit.after)) > LONGEST or not _clean(edit.after):
@@ -104,10 +102,22 @@ def learned(edit: Edit, *, tenant: TenantId, entity_type: str, entity_id: str, a
         entity_id=entity_id,
         review_id=edit.review_id,
         taught_by=edit.edited_by,
-        roles=tuple(may),
+        roles=may,
         reason=edit.reason[:500],
         at=at,
     )
+
+
+def require_teacher(kind: str, who: str, roles: Iterable[str]) -> tuple[str, ...]:
+    """Those of the roles that may teach a kind, and take back what was taught.
+
+    Raises:
+        Forbidden: none does.
+    """
+    may = TEACHERS.get(kind, frozenset({"admin"}))
+    if not may & set(roles):
+        raise Forbidden(f"{who} has no role that teaches {kind}; it takes {' or '.join(sorted(may))}")
+    return tuple(sorted(may & set(roles)))
 
 
 def cue_of(words: str) -> str:

@@ -19,6 +19,7 @@ from api.cli import (
     degraded,
     demo,
     dlq,
+    examples,
     orders,
     reconcile,
     reviews,
@@ -70,6 +71,7 @@ app.command("reconcile")(reconcile.reconcile)
 app.add_typer(audit.app, name="audit")
 app.command("keys")(serve.keys)
 app.add_typer(risk.app, name="risk")
+app.add_typer(examples.app, name="examples")
 app.add_typer(bench.app, name="bench")
 
 

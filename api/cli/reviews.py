@@ -134,7 +134,7 @@ async def _decide(
             reason=reason,
             edits=edits,
         )
-        by = _actor(owner, person)
+        by = actor_at_terminal(owner, person)
         decided = await desk.decide(
             owner.tenant, ReviewId(review_id), answer, by.roles, limit_usd_minor=by.limit_usd_minor
         )
@@ -151,7 +151,7 @@ async def _decide(
         return decided | {"order": {"order_id": order_id, "state": order["state"], "detail": order.get("detail", "")}}
 
 
-def _actor(tenant: "Tenant", user: str) -> "Actor":
+def actor_at_terminal(tenant: "Tenant", user: str) -> "Actor":
     """Whoever sits at this terminal acts as ops and manager, unless the tenant lists its people: then only they."""
     from domain.errors import Forbidden  # noqa: PLC0415  # see the package's docstring
     from domain.review_case import Actor  # noqa: PLC0415  # see the package's docstring

@@ -64,6 +64,10 @@ def _print(explained: "Json") -> None:
     say(f"{explained['entity_id']}  {outcome}  (tenant {explained['tenant']})", style="bold")
     for entry in explained["entries"]:
         _print_entry(entry)
+    if explained["conflicts"]:
+        say("Contradictions", style="bold")
+    for conflict in explained["conflicts"]:
+        say(f"  {_time(conflict)}  {conflict['facet']}: {conflict['sentence']}")
     if explained["overrides"]:
         say("Overruled by people", style="bold")
     for override in explained["overrides"]:

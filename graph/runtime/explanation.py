@@ -92,6 +92,25 @@ class ReviewStep(Document):
     reason: str
 
 
+class ConflictStep(Document):
+    """Two decisions that could not both stand, and how that was settled."""
+
+    at: AwareDatetime
+    facet: str
+    winner: str
+    loser: str
+    decision_ids: tuple[str, ...]
+    rules: tuple[str, ...]
+    """What chose the winner, then what held it back."""
+    form: str
+    """``run``, or ``hold``: nothing was carried out."""
+    ask: bool
+    """Whether a person had the last word."""
+    policy: str
+    """Version of the conflict policy."""
+    sentence: str
+
+
 class Explanation(Document):
     """Everything known about how one entity came to be where it is."""
 
@@ -104,5 +123,6 @@ class Explanation(Document):
     overrides: tuple[Override, ...]
     effects: tuple[EffectStep, ...]
     reviews: tuple[ReviewStep, ...]
+    conflicts: tuple[ConflictStep, ...] = ()
     usd_micro: int
     """What all decisions cost together, millionths of a US dollar."""

@@ -11,7 +11,7 @@ from domain.errors import NotFound
 from domain.event import Event
 from domain.review import ReviewAction, ReviewState
 from graph.runtime.audit_chain import AuditRow, probability
-from graph.runtime.explanation import EffectStep, Entry, Explanation, Ground, Override, ReviewStep
+from graph.runtime.explanation import ConflictStep, EffectStep, Entry, Explanation, Ground, Override, ReviewStep
 
 _SHOWN_APART = frozenset({"decision", "confidence", "outcome", "reasons", "flags", "counterfactual"})
 _GOES_ON = frozenset({Outcome.PROCEED.value, Outcome.LIMIT.value})
@@ -46,6 +46,7 @@ def explain(rows: Sequence[AuditRow], live_events: Sequence[Event] = ()) -> Expl
         overrides=tuple(_overrides(entries, reviews)),
         effects=tuple(_effect(entry) for entry in entries if _happening(entry).startswith("effect.")),
         reviews=tuple(reviews.values()),
+        conflicts=tuple(_conflict(entry) for entry in entries if _happening(entry) == "conflict.recorded"),
         usd_micro=sum(entry.usd_micro for entry in entries),
     )
 
@@ -257,6 +258,22 @@ def _effect(entry: Entry) -> EffectStep:
         reference=_text(said, "reference"),
         decision_id=_text(said, "decision_id"),
         reason=_text(said, "reason") or _text(said, "refusal"),
+    )
+
+
+def _conflict(entry: Entry) -> ConflictStep:
+    said = entry.facts
+    return ConflictStep(
+        at=entry.at,
+        facet=_text(said, "facet"),
+        winner=_text(said, "winner"),
+        loser=_text(said, "loser"),
+        decision_ids=tuple(_texts(said.get("decision_ids"))),
+        rules=tuple(_texts(said.get("rules"))) or (_text(said, "rule"),),
+        form=_text(said, "form"),
+        ask=said.get("ask") is True,
+        policy=_text(said, "policy"),
+        sentence=_text(said, "sentence"),
     )
 
 

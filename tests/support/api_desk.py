@@ -43,6 +43,7 @@ class MemoryDesk:
         self.answers: dict[str, ReviewAnswer] = {}
         self.known: dict[tuple[str, str], Json] = {}
         self.open_reviews: dict[tuple[str, str], Json] = {}
+        self.taught: dict[tuple[str, str], Json] = {}
         self.fail: Exception | None = None
         self.gate: asyncio.Event | None = None
         self.ready = Health(ready=True, checks={"redis": Check(ok=True, detail="answers in 1 ms")})
@@ -143,6 +144,24 @@ class MemoryDesk:
 
     async def audit(self, tenant: TenantId, entity_id: str) -> Json:
         return {"entity_id": entity_id, "acts": [], "order": await self.order(tenant, entity_id)}
+
+    async def examples(self, tenant: TenantId) -> list[Json]:
+        await self._reach()
+        return [one for (owner, _), one in self.taught.items() if owner == tenant]
+
+    async def example(self, tenant: TenantId, example_id: str) -> Json:
+        await self._reach()
+        try:
+            return self.taught[tenant, example_id]
+        except KeyError:
+            raise NotFound(f"There is no example {example_id!r}") from None
+
+    async def set_example(
+        self, tenant: TenantId, example_id: str, *, active: bool, actor: str, roles: frozenset[str], reason: str
+    ) -> Json:
+        found = await self.example(tenant, example_id)
+        found["undone_by"] = "" if active else actor
+        return found
 
     async def agents(self) -> list[Json]:
         await self._reach()

@@ -19,11 +19,15 @@ MATRIX = """
                                                   storefront support procurement ops manager admin
 GET  /v1/agents                                   no         yes     yes         yes no      yes
 GET  /v1/audit/{entity}                           no         yes     no          yes no      yes
+GET  /v1/examples                                 no         yes     yes         yes yes     yes
+GET  /v1/examples/{example_id}                    no         yes     yes         yes yes     yes
 GET  /v1/orders/{order_id}                        yes        yes     no          yes no      yes
 GET  /v1/reviews                                  no         yes     yes         yes yes     yes
 GET  /v1/reviews/measures                         no         no      no          yes yes     yes
 GET  /v1/reviews/{review_id}                      no         yes     yes         yes yes     yes
 GET  /v1/stream                                   no         no      no          yes no      yes
+POST /v1/examples/{example_id}/restore            no         no      no          yes no      yes
+POST /v1/examples/{example_id}/undo               no         no      no          yes no      yes
 POST /v1/orders                                   yes        no      no          yes no      yes
 POST /v1/orders/{order_id}/cancel                 yes        yes     no          yes no      yes
 POST /v1/reviews/bulk                             no         yes     yes         yes yes     yes
@@ -53,6 +57,8 @@ BODIES: dict[str, Any] = {
     "/v1/reviews/{review_id}/comment": {"text": "seen"},
     "/v1/reviews/{review_id}/ask": {"text": "which floor?"},
     "/v1/reviews/bulk": {"review_ids": ["rev-1"], "action": "claim"},
+    "/v1/examples/{example_id}/undo": {"reason": "a mistake"},
+    "/v1/examples/{example_id}/restore": {"reason": "it was none"},
 }
 
 
@@ -69,6 +75,7 @@ def _matrix() -> dict[tuple[str, str, str], bool]:
 async def world() -> World:
     world = World()
     world.add_review("rev-1", allowed_roles=("ops", "support", "procurement", "manager"))
+    world.desk.taught["acme", "ex-1"] = {"example_id": "ex-1", "undone_by": ""}
     async with world.client("admin") as client:
         assert (await client.post("/v1/orders", json=order_document())).status_code == 202
     return world
@@ -80,7 +87,7 @@ def _operations(world: World) -> set[tuple[str, str]]:
 
 
 async def _call(client: httpx2.AsyncClient, method: str, path: str) -> httpx2.Response:
-    filled = path.format(order_id="storefront-web-1", review_id="rev-1", entity="storefront-web-1")
+    filled = path.format(order_id="storefront-web-1", review_id="rev-1", entity="storefront-web-1", example_id="ex-1")
     return await client.request(method, filled, json=BODIES.get(path))
 
 

@@ -5,15 +5,18 @@ from typing import Any
 
 import pytest
 
+from domain.conflict import Resolution
 from domain.decision import Cost, Decision, Mode, Outcome, Reason, Versions
 from domain.errors import NotFound
 from domain.event import Event, decision_event
 from domain.ids import TenantId
+from domain.resolution import resolve
 from domain.review import ReviewState
 from graph.runtime.audit_chain import GENESIS, AuditRow, columns_of, link
 from graph.runtime.explanation import Explanation
 from graph.runtime.why import explain
 from tests.support.audited import AT, an_event
+from tests.support.conflict_sides import POLICY, side
 
 VERSIONS = Versions(agent="fd-1.0", thresholds="th-3", topology="t-9", code="0.1.0")
 
@@ -68,6 +71,22 @@ def audited(*events: Event) -> list[AuditRow]:
 
 def told(*events: Event) -> Explanation:
     return explain(audited(*events))
+
+
+def test_a_contradiction_is_told_with_its_rule() -> None:
+    """F45, F59: who contradicted whom, which rule won, and what was carried out."""
+    hold = side("fraud_detection", "order.release/hold", 1, ".82", "640")
+    release = side("shipping_method", "order.release/release", 2, ".97", "640")
+    found = resolve(hold, release, POLICY, at=AT)
+    assert isinstance(found, Resolution)
+    recorded: dict[str, Any] = dict(found.facts())
+    story = told(happened(1, "accepted"), happened(2, "conflict.recorded", **recorded))
+    [step] = story.conflicts
+    assert (step.winner, step.loser, step.rules, step.form, step.ask) == (
+        "fraud_detection", "shipping_method", ("R2", "R5"), "hold", True,
+    )  # fmt: skip
+    assert step.decision_ids == ("d-fraud_detection", "d-shipping_method")
+    assert step.sentence.endswith("nothing is carried out, a person decides")
 
 
 def test_one_answer_says_who_when_why_on_what_and_who_overrode() -> None:
