@@ -213,7 +213,13 @@ _SPECS = (
         thresholds=ROUTING_POLICY.version,
         calibration=None,
         build=lambda ports: OrderRouting(
-            wms=ports.wms, erp=ports.erp, network=ports.network, exchange=ports.exchange, unit_prices=ports.unit_prices
+            wms=ports.wms,
+            erp=ports.erp,
+            network=ports.network,
+            exchange=ports.exchange,
+            unit_prices=ports.unit_prices,
+            feed=ports.feed,
+            demand=ports.demand,
         ),
     ),
     AgentSpec(

@@ -26,9 +26,9 @@ from agents.tax_rules import TaxTable, shipped_rules
 from domain.catalogue import Product
 from domain.decision import Outcome, Reason, Verdict
 from domain.ids import Sku, WarehouseId
-from domain.inventory import StockLevel
+from domain.inventory import FeedState, StockLevel
 from domain.order import Order
-from domain.ports import AgentCase, CataloguePort, UnitPricePort, WarehouseReads
+from domain.ports import AgentCase, CataloguePort, DemandPort, FeedPort, UnitPricePort, WarehouseReads
 
 __all__ = ["POLICY", "OrderRouting", "RoutingPolicy"]
 
@@ -51,6 +51,8 @@ class OrderRouting:
         stock_policy: StockPolicy = STOCK_POLICY,
         taxes: TaxTable | None = None,
         unit_prices: UnitPricePort | None = None,
+        feed: FeedPort | None = None,
+        demand: DemandPort | None = None,
     ) -> None:
         """``network`` and ``exchange`` are shared with the other agents; ``taxes`` other than the shipped rows."""
         self._wms = wms
@@ -60,6 +62,8 @@ class OrderRouting:
         self.policy = policy
         self._stock_policy = stock_policy
         self._unit_prices = unit_prices
+        self._feed = feed
+        self._demand = demand
         self._desk = RoutingDesk(policy, taxes or shipped_rules())
         self._products: dict[Sku, Product] = {}
 
@@ -153,8 +157,16 @@ class OrderRouting:
     def _free(self, levels: Sequence[StockLevel], now: datetime, channel: str) -> dict[tuple[WarehouseId, Sku], int]:
         """Units an order of the channel may be promised by fresh counts; what is kept for other channels is not."""
         policy = self._stock_policy
+        feeds = self._feed.states(now) if self._feed is not None else {}
+        demand = self._demand.demand(sorted({level.sku for level in levels})) if self._demand is not None else {}
         return {
-            (level.warehouse, level.sku): policy.promise(level, now, channel=channel).units
+            (level.warehouse, level.sku): policy.promise(
+                level,
+                now,
+                feed=feeds.get(level.warehouse, FeedState.NORMAL),
+                channel=channel,
+                demand=demand.get((level.warehouse, level.sku)),
+            ).units
             for level in levels
             if policy.usable(level, now)
         }

@@ -69,6 +69,8 @@ class ShippingMethod:
         plan = route_plan(case.decisions)
         if plan is None:
             return self._no_plan()
+        if case.hints.get("mode") == "degraded":
+            return self._lane_default(case.order, plan, "peak mode", ())
         case, example = with_option(case)
         sites, lanes, products = await asyncio.gather(
             self._network.warehouses(case.now),
@@ -103,12 +105,15 @@ class ShippingMethod:
         plan = route_plan(case.decisions)
         if plan is None:
             return self._no_plan()
+        return self._lane_default(case.order, plan, why, ("fallback",))
+
+    def _lane_default(self, order: Order, plan: RoutePlan, why: str, flags: tuple[str, ...]) -> Verdict:
         reason = Reason(
             code="LANE_DEFAULT",
             text=f"the routed services stand unchecked ({why})",
             evidence="decisions.order_routing.plan",
         )
-        return self._verdict(case.order, plan, (reason,), ("fallback",), self.policy.fallback)
+        return self._verdict(order, plan, (reason,), flags, self.policy.fallback)
 
     def _service(self, parcel: Parcel, offers: Sequence[Offer], goods: Mapping[str, Goods]) -> Parcel | None:
         """The parcel with a service that takes it now; None when none does."""

@@ -85,6 +85,10 @@ class TaxAssessment:
         order = case.order
         if order.channel.marketplace:
             return self._judge(case, _Read(rates=RateTable(())))
+        if case.hints.get("mode") == "degraded":
+            verdict = self._judge(case, _Read(rates=self._exchange.last_table()))
+            if verdict.outcome is not Outcome.REVIEW:
+                return self._from_table(case, verdict)
         country = destination(order)
         rows = [rule for rule in self.table.rules.values() if rule.country == country]
         foreign = {rule.limit.currency for rule in rows if rule.limit} - {order.currency}
@@ -118,6 +122,16 @@ class TaxAssessment:
         return verdict.model_copy(
             update={"confidence": confidence, "flags": (*verdict.flags, "fallback", *old), "facts": facts}
         )
+
+    def _from_table(self, case: AgentCase, verdict: Verdict) -> Verdict:
+        """The verdict of peak days, from the rows and rates at hand: it says how old the table is."""
+        old = ("table_over_24h",) if self.table.over_a_day_old(case.now) else ()
+        facts: dict[str, Plain] = {
+            **verdict.facts,
+            "table_version": self.table.version,
+            "table_as_of": self.table.as_of.isoformat(),
+        }
+        return verdict.model_copy(update={"flags": (*verdict.flags, *old), "facts": facts})
 
     def _judge(self, case: AgentCase, read: _Read) -> Verdict:
         order, country = case.order, destination(case.order)

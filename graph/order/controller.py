@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from agents.fraud_signals import activity_account, activity_keys
 from domain.errors import Conflict, MalformedPayload, MissingRate
 from domain.fx import UsdEquivalent
 from domain.order import Order, OrderProgress, OrderState
@@ -20,6 +19,7 @@ from graph.order.amending import refusal_in_release
 from graph.order.arrivals import Arrivals
 from graph.order.cancelling import ENDED, Cancelling
 from graph.order.editing import accepted, edited
+from graph.order.noticing import notice
 from graph.order.release import give_back, told_or_gone
 from graph.order.reviewing import RELEASE_STAGE
 from graph.order.rewaving import Rewaving
@@ -151,13 +151,7 @@ class OrderController:
         if closed:
             self._store.metrics.reached(progress)
             return
-        await self._store.activity.record(
-            tenant=order.tenant,
-            keys=activity_keys(order),
-            order_id=order.order_id,
-            account=activity_account(order),
-            at=order.placed_at,
-        )
+        await notice(self._store.activity, order)
         crash.point("run.started")
         started = replace(
             record,

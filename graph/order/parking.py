@@ -38,6 +38,9 @@ DOUBTFUL_TICK_S = 0.4
 ARRIVALS_S = 2.0
 """The warehouses are asked this often whether goods have arrived that orders wait for."""
 SKUS_PER_READ = 100
+MOST_TRIED = 10_000
+"""Orders whose last try is remembered; one forgotten is tried once more."""
+_TOGETHER = frozenset({"KEPT_TOGETHER", "SPLIT_NOT_WORTH_IT"})
 _WAITING = frozenset({OrderProgress.RUNNING, OrderProgress.BACKORDERED, OrderProgress.IN_REVIEW})
 """Where an order may still come to wait again."""
 
@@ -67,6 +70,9 @@ class Parking:
         self._demand = demand
         self.index = ParkedIndex(store.batcher, store.keys)
         self._totals: dict[Sku, int] = {}
+        self._places: dict[tuple[WarehouseId, Sku], int] = {}
+        self._tried: dict[ThreadId, dict[tuple[WarehouseId, Sku], int]] = {}
+        """What lay where when an order whose goods must leave together was last sent on."""
         self._open: frozenset[WarehouseId] = frozenset()
         self._doubted: frozenset[WarehouseId] = frozenset()
         self._asked_at = float("-inf")
@@ -108,6 +114,7 @@ class Parking:
             until=min([*limits, self._policy.waits_until(run.order, now)]),
             for_goods=not any(waits_for(d.facts) for d in taken),
             run=run.attempt_group,
+            together=any(reason.code in _TOGETHER for d in taken for reason in d.reasons),
         )
         return await self.index.put(parked, now=now)
 
@@ -125,6 +132,8 @@ class Parking:
         states = self._feed.states(now)
         opened = frozenset(site for site, state in states.items() if state is FeedState.OPEN)
         worse = frozenset(site for site, state in states.items() if state is not FeedState.NORMAL)
+        self._store.metrics.open_breakers.set(len(opened))
+        self._store.metrics.parked.set(await self.index.size())
         better = (self._open - opened) | (self._doubted - worse)
         self._open, self._doubted = opened, worse
         moved = 0
@@ -193,7 +202,7 @@ class Parking:
         left = await self._usable(sorted({sku for entry in waiting for sku in entry.needs}), now)
         moved = 0
         for entry in waiting:
-            ready = all(left[sku] >= units for sku, units in entry.needs.items())
+            ready = all(left[sku] >= units for sku, units in entry.needs.items()) and self._has_cause(entry)
             if ready:
                 for sku, units in entry.needs.items():
                     left[sku] -= units
@@ -206,6 +215,21 @@ class Parking:
                 await self._store.journal.advance(entry.thread, {}, [], token=UNFENCED, at=now)
             await self.index.looked(entry.thread, now=now, retried=ready)
         return moved
+
+    def _has_cause(self, entry: Parked) -> bool:
+        """Whether an order whose goods must leave together may fare otherwise than at its last try: more lies somewhere."""
+        if not entry.together:
+            return True
+        now = {place: units for place, units in self._places.items() if place[1] in entry.needs}
+        before = self._tried.get(entry.thread)
+        if before is not None and all(units <= before.get(place, 0) for place, units in now.items()):
+            # What has left since does not count as there when it comes back.
+            self._tried[entry.thread] = {place: min(units, now.get(place, 0)) for place, units in before.items()}
+            return False
+        if len(self._tried) >= MOST_TRIED:
+            self._tried.clear()
+        self._tried[entry.thread] = now
+        return True
 
     async def _close(self, entry: Parked, record: OrderRecord, now: datetime) -> None:
         reason = f"out of stock since {entry.since:%Y-%m-%d}; the wait ended at its limit of {entry.until:%Y-%m-%d}"
@@ -232,7 +256,11 @@ class Parking:
                 known = demand.get((level.warehouse, level.sku))
                 promise = self._policy.promise(level, now, feed=feed, demand=known)
                 if promise.state is not FeedState.OPEN:
-                    totals[level.sku] += max(0, promise.free - promise.buffer)
+                    units = max(0, promise.free - promise.buffer)
+                    totals[level.sku] += units
+                    self._places[level.warehouse, level.sku] = units
+                else:
+                    self._places[level.warehouse, level.sku] = 0
         return totals
 
 

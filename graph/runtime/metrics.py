@@ -57,6 +57,13 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
 
+        self.parked = Gauge(
+            "signalbox_parked_orders", "Orders that wait for stock or for a stock feed.", registry=self.registry
+        )
+        self.open_breakers = Gauge(
+            "signalbox_open_breakers", "Warehouses whose stock feed is so late that nothing is accepted from them.",
+            registry=self.registry,
+        )  # fmt: skip
         self.degraded = Gauge(
             "signalbox_degraded", "1 while the simplified policies of peak days are in force, else 0.",
             registry=self.registry,

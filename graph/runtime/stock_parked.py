@@ -100,6 +100,8 @@ class Parked:
     """It waits for goods, not only for a feed to be on time again."""
     run: int
     """The attempt group that entered it."""
+    together: bool = False
+    """All units exist, but not where they could leave together: only another division over the sites helps."""
     tries: int = 0
 
 
@@ -127,6 +129,7 @@ class ParkedIndex:
             "until": int(millis(parked.until)),
             "why": "goods" if parked.for_goods else "feed",
             "run": parked.run,
+            "together": parked.together,
             "tries": parked.tries,
         }
         keys = self._of(self._keys.shard_of(parked.thread))
@@ -204,6 +207,7 @@ def _parked(thread: ThreadId, body: bytes | str) -> Parked:
         until=_instant(kept["until"]),
         for_goods=kept["why"] == "goods",
         run=int(kept["run"]),
+        together=bool(kept.get("together")),
         tries=int(kept["tries"]),
     )
 

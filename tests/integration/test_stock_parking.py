@@ -287,3 +287,31 @@ async def test_a_customer_amends_a_waiting_order(rig: Rig) -> None:
         return not await rig.box.parking.index.skus()
 
     await wait_until(gone, "nobody waits for it any more")
+
+
+async def test_goods_that_must_leave_together_are_not_tried_without_cause(rig: Rig) -> None:
+    """P13: all units exist in two places and splitting is not worth it: tried again only when more lies somewhere."""
+    await rig.stock(SKU, 1)
+    await world(rig).wms.receive(SKU, "SIN", 1)
+    record = await rig.run(native_order(lines=[line(quantity=2, cents=500)]), at=BACKORDERED)
+    entry = await parked(rig, record.order_id)
+    assert entry is not None
+    assert entry.together
+    parking = rig.box.parking
+    later = datetime.now(UTC) + timedelta(hours=2)
+
+    async def settled_again() -> int:
+        await rig.idle()
+        return (await rig.record(record.order_id)).attempt_group
+
+    await parking.sweep(later)
+    first = await settled_again()
+    for hours in (4, 8, 16):
+        assert await parking.sweep(datetime.now(UTC) + timedelta(hours=hours)) == 0
+    assert await settled_again() == first
+    await parking.tick()
+    page = rig.box.store.metrics.page().decode()
+    assert "signalbox_parked_orders 1.0" in page
+    assert "signalbox_open_breakers 0.0" in page
+    await world(rig).wms.receive(SKU, "SIN", 1)
+    await rig.settled(record.order_id, at={FULFILLED})

@@ -1,7 +1,7 @@
 """The tax agent: golden values by country and date, exact sums, and the channel's figure beside ours."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -304,3 +304,17 @@ def test_a_rule_file_with_a_dangling_reference_is_refused() -> None:
     }  # fmt: skip
     with pytest.raises(ConfigError, match="does not exist"):
         parse_rules({"version": "x", "no_tax": [], "tolerance": {"percent_bp": 1, "units": 1}, "rules": [row]})
+
+
+async def test_peak_mode_reads_the_rows_at_hand_and_says_how_old_they_are() -> None:
+    """domain 10.1: the dated rows as cached; past 24 hours the decision is flagged."""
+    old = shipped_rules().as_of
+    day = datetime(old.year, old.month, old.day, 12, tzinfo=UTC)
+    peak = {"mode": "degraded"}
+    fresh = await taxed("MY", "MYR", 12_000, origin="MY", now=day, hints=peak)
+    late = await taxed("MY", "MYR", 12_000, origin="MY", now=day + timedelta(days=2), hints=peak)
+    usual = await taxed("MY", "MYR", 12_000, origin="MY", now=day + timedelta(days=2))
+    assert fresh.facts["tax_minor"] == late.facts["tax_minor"] == usual.facts["tax_minor"]
+    flagged = ["table_over_24h" in verdict.flags for verdict in (fresh, late, usual)]
+    assert flagged == [False, True, False]
+    assert late.facts["table_version"] == shipped_rules().version

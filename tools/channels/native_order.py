@@ -127,6 +127,8 @@ class PaymentIn(_In):
     cvv: Literal["match", "fail"] | None = None
     three_ds_shift: bool = False
     """Authenticated, with liability shifted to the issuer."""
+    declines_1h: int | None = Field(default=None, ge=0, le=1000)
+    """Attempts declined in the hour before this payment succeeded."""
 
 
 class DeviceIn(_In):

@@ -1,6 +1,7 @@
 """Who a Shopify order is for and how it is paid: address, customer, payment, device."""
 
 import ipaddress
+from datetime import timedelta
 
 from domain.address import Address
 from domain.order import Customer, Device, Payment, PaymentMethod, PaymentState
@@ -54,9 +55,9 @@ def read_payment(order: Fields, state: PaymentState) -> Payment:
     method = next((m for m in methods if m is not PaymentMethod.OTHER), PaymentMethod.OTHER)
     if method is PaymentMethod.OTHER and card is not None and card.text("credit_card_company"):
         method = PaymentMethod.CARD
-    words = ", ".join(name for name in gateways if name)
+    words, declines = ", ".join(name for name in gateways if name), _declines(order)
     if card is None:
-        return Payment(method=method, state=state, gateway=words)
+        return Payment(method=method, state=state, gateway=words, declines_1h=declines)
     brand, bin_digits = card.text("credit_card_company"), card.text("credit_card_bin")
     expiry = f"{card.text('credit_card_expiration_month')}/{card.text('credit_card_expiration_year')}"
     return Payment(
@@ -67,7 +68,25 @@ def read_payment(order: Fields, state: PaymentState) -> Payment:
         card_bin=bin_digits or None,
         avs=avs_of(card.text("avs_result_code")),
         cvv=cvv_of(card.text("cvv_result_code")),
+        declines_1h=declines,
     )
+
+
+def _declines(order: Fields) -> int | None:
+    """Attempts refused in the hour before the first that succeeded; None unless the payload lists one that did.
+
+    Shopify's transactions are ``sale`` or ``authorization`` with status success, failure, error or pending.
+    """
+    tried = [
+        (entry.text("status"), entry.moment("created_at") or entry.moment("processed_at"))
+        for entry in order.objects("transactions")
+        if entry.text("kind") in {"sale", "authorization"}
+    ]
+    paid = min((at for status, at in tried if status == "success" and at is not None), default=None)
+    if paid is None:
+        return None
+    hour = timedelta(hours=1)
+    return sum(1 for status, at in tried if status in {"failure", "error"} and at and paid - hour <= at <= paid)
 
 
 def read_device(order: Fields) -> Device:
