@@ -242,7 +242,7 @@ def _side(node: AgentNode, decision: Decision, facet: str, policy: Policy, *, ex
         tier=node.tier,
         policy=policy.conflicts,
         exposure_usd=exposure_usd,
-        value=decision.decision if plan is None else digest(plan),
+        value="" if plan is None else digest(plan),
         calibrated_at=policy.calibrated_at.get(decision.agent),
     )
 

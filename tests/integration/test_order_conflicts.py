@@ -44,6 +44,7 @@ async def test_a_contradiction_below_500_ends_by_rule_and_above_it_waits(tmp_pat
         assert (conflict["rules"][0], conflict["ask"]) == ("most_severe", at is At.IN_REVIEW)
         assert len(conflict["decision_ids"]) == 2
         assert conflict["policy"].startswith("conflicts-")
+        assert conflict["sentence"].startswith("fraud_detection says reject (tier 1, confidence 0.95), compliance says")
 
 
 @pytest.mark.parametrize(("days", "at"), [(0, At.CANCELLED), (10, At.IN_REVIEW)])
