@@ -204,6 +204,7 @@ async def test_an_approved_order_is_released(rig: Rig) -> None:
     await rig.decide(record.review_id, ReviewAction.APPROVE)
     done = await rig.settled(record.order_id, at={At.FULFILLED})
     assert_once(await rig.applied(done.order_id))
+    await rig.idle()  # the thread is let go after the progress is written
     assert await rig.keys_without_ttl(done.order_id) == []
     with pytest.raises(AlreadyDecided, match="user:mei"):
         await rig.decide(record.review_id, ReviewAction.REJECT, by="user:late")
