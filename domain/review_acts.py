@@ -168,7 +168,8 @@ def weigh(
     """
     if answer.seen_digest and answer.seen_digest != review.content_digest:
         raise Conflict("what you were shown is not what stands now; look at the case again")
-    _free(case, by, now)
+    if not by.supervises:
+        _free(case, by, now)
     _check_edits(review, answer)
     if answer.action is ReviewAction.REJECT:
         _may_work_on(review, by)

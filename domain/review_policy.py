@@ -59,6 +59,14 @@ class Queue(Document):
     """Time each next person has, as a share of the first deadline."""
     safe_default: SafeDefault = SafeDefault.HOLD
 
+    @model_validator(mode="after")
+    def _next_people_may_answer(self) -> "Queue":
+        for to in self.escalate_to:
+            kind, _, name = to.partition(":")
+            if kind not in ("role", "user") or not name or (kind == "role" and name not in self.roles):
+                raise ValueError(f"queue {self.name!r} escalates to {to!r}, who may not answer it; see its roles")
+        return self
+
     def deadline(self, now: datetime, ship_by: datetime | None) -> datetime:
         """By when an answer is due: the longest time, or a share of the slack to the ship-by when that is shorter."""
         longest = timedelta(minutes=self.longest_minutes)
