@@ -194,11 +194,9 @@ async def test_silence_reminds_escalates_holds_and_never_approves(rig: Rig) -> N
     thread = thread_of(TENANT, file.review.entity_id)
     pinned = await rig.keys_without_ttl(file.review.entity_id)
     assert any(key.endswith(f"{thread}:doc") for key in pinned)
-    CLOCK.ahead = (
-        timedelta()
-    )  # the stand-in warehouses count by the machine's clock; a fortnight on, their counts are stale
-    await decide(rig, name)
-    await rig.settled(file.review.entity_id, at={OrderProgress.FULFILLED})
+    await decide(rig, name, ReviewAction.REJECT)
+    ended = await rig.settled(file.review.entity_id, at={OrderProgress.CANCELLED})
+    assert ended.detail.startswith("rejected by user:mei"), "the person's word, thirteen days on, is what runs"
 
 
 async def test_a_queue_may_cancel_on_silence_but_only_where_the_policy_says_so(rig: Rig) -> None:
