@@ -90,6 +90,23 @@ class CallRecord(Document):
     """A useless answer's beginning, personal data masked."""
 
 
+class Alert(Document):
+    """A budget has reached one of its thresholds on one of the tenant's days."""
+
+    tenant: TenantId
+    agent: str
+    """``*`` when it is the budget of all agents together."""
+    day: str
+    percent: int
+    spent_usd_micro: int
+    limit_usd_micro: int
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the agent decides by its rules from now on."""
+        return self.percent >= ALERT_PERCENT[-1]
+
+
 class Budget(Document):
     """What one agent of a tenant, or all together (``*``), may spend on one of the tenant's days."""
 
@@ -108,8 +125,8 @@ class Hold:
     """As it would be booked if the process died now: outcome ``lost``, charged at the estimate."""
     ends_in_s: float
     """After this the call is over for certain; a hold that is older is booked as lost."""
-    cheaper_usd_micro: int | None = None
-    """The estimate with a cheaper model, when there is one to change to."""
+    cheaper: CallRecord | None = None
+    """The same call with a cheaper model, when there is one to change to."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from domain.catalogue import Product
+from domain.cost import CallRecord
 from domain.decision import Decision, Verdict
 from domain.effect import Effect, EffectKind, Receipt
 from domain.example import Example, Situation
@@ -239,6 +240,16 @@ class LanguagePort(Protocol):
         Raises:
             ConfigError: the prompt does not exist, or the request's variables are not the ones its manifest names.
         """
+
+
+class LanguageObserver(Protocol):
+    """Is told of every call and every question, for metrics and traces. It must not block and must not fail."""
+
+    def called(self, record: CallRecord) -> None:
+        """One call to a provider is over; ``at`` and ``latency_ms`` say when it was."""
+
+    def asked(self, request: LanguageRequest, answer: Answer, *, seconds: float) -> None:
+        """A question is over. The request holds personal data: nothing of its texts may be passed on."""
 
 
 class Message(Document):

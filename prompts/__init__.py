@@ -1,1 +1,1 @@
-"""Prompt files by agent and version. No agent of this release asks a language model; the first prompts come with the first that does."""
+"""Prompt files by prompt and version, each with a manifest, and the library that verifies all of them; see README.md."""

@@ -1,5 +1,6 @@
 """Settings from ``SIGNALBOX_*`` environment variables. Without any of them everything runs, embedded and keyless."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -51,6 +52,24 @@ class Settings(BaseSettings):
     """How long a silent worker keeps an order to itself; it should be shorter than ``claim_idle_ms``."""
     audit_max_lag_s: float = Field(default=60.0, gt=0)
     """Effects stop when the oldest unaudited event is older than this."""
+    llm_base_url: str | None = None
+    """An OpenAI-compatible provider, up to and including ``/v1``; without it every agent works by its rules."""
+    llm_api_key: SecretStr = SecretStr("")
+    llm_model: str = ""
+    """One model for everything, or ``small=...,medium=...,large=...``."""
+    llm_fallback_models: str = ""
+    """Models to turn to when the tier's own fails, separated by commas, in that order."""
+    llm_fallback_base_url: str | None = None
+    """Another provider for the fallback models; without it the main one."""
+    llm_fallback_api_key: SecretStr = SecretStr("")
+    llm_calls_per_s: float = Field(default=20.0, gt=0, le=10_000)
+    """Calls one process starts in a second at most."""
+    llm_budget_usd_per_day: Decimal = Field(default=Decimal(5), ge=0, le=1_000_000)
+    """What each agent of a tenant may spend on one of the tenant's days where no budget is set; all together four times as much."""
+    llm_calls_per_order: int = Field(default=12, ge=0, le=10_000)
+    """Model calls one order or case may cause, all attempts included, where no budget is set."""
+    llm_prices_file: Path | None = None
+    """Your own prices, on top of the published ones."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property

@@ -18,6 +18,7 @@ from graph.bootstrap import safety
 from graph.bootstrap.autonomy import EarnedAutonomy, earn
 from graph.bootstrap.foundation import Foundation, lay
 from graph.bootstrap.governance import Governance, govern
+from graph.bootstrap.models import LanguageModels, open_models
 from graph.bootstrap.reviews import ReviewArea, build_reviews
 from graph.bootstrap.settings import Settings
 from graph.bootstrap.waves import pick_waves
@@ -144,6 +145,8 @@ class Signalbox(Foundation):
     """What agents have earned to do by themselves."""
     risk_book: RiskBook
     """Exceptions for single customers, and hashes of confirmed fraud."""
+    models: LanguageModels
+    """The gateway to language models, and what they cost."""
 
 
 @asynccontextmanager
@@ -186,7 +189,8 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
     systems = base.systems
     parking = _parking(base, feed)
     effects = _effects(base)
-    ports = taped(_ports(systems, store, feed))
+    models = open_models(base, stack)
+    ports = taped(_ports(systems, store, feed, models))
     tapes = Tapes(without=absent(ports))
     governance, autonomy = govern(base), earn(base, workflow)
     examples = ExampleBook(base.engine, store.journal)
@@ -201,6 +205,7 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
     leadership = Leadership(batcher, keys, "relay", owner, lease_ms=settings.lease_ms)
     rescoring = Rescoring(store, switch, workflow, agents, effects)
     waves = pick_waves(base, agents, switch)
+    areas = (*governance.watches, *autonomy.watches, reviews.watch)
     return Signalbox(
         **vars(base),
         leadership=leadership,
@@ -225,11 +230,18 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
             waves.noted,
             *autonomy.followers,
         ),
-        watches=(*_watches(base, parking, rescoring, waves), *governance.watches, *autonomy.watches, reviews.watch),
+        watches=(
+            *_watches(base, parking, rescoring, waves),
+            *governance.watches,
+            *autonomy.watches,
+            reviews.watch,
+            models.watch,
+        ),
         agents=agents,
         governance=governance,
         autonomy=autonomy,
         risk_book=RiskBook(batcher, keys),
+        models=models,
         examples=examples,
         claims=Claims(batcher, keys, conflicts),
     )
@@ -292,7 +304,7 @@ def _outbox(
     return Outbox(bus, broker, consumer=owner, claim_idle_ms=settings.claim_idle_ms)
 
 
-def _ports(systems: Systems, store: Store, feed: StockFeed) -> AgentPorts:
+def _ports(systems: Systems, store: Store, feed: StockFeed, models: LanguageModels) -> AgentPorts:
     return AgentPorts(
         wms=systems.wms,
         carriers=systems.carriers,
@@ -302,6 +314,7 @@ def _ports(systems: Systems, store: Store, feed: StockFeed) -> AgentPorts:
         feed=feed,
         risk_book=RiskBook(store.batcher, store.keys),
         unit_prices=WaveIndex(store.batcher, store.keys),
+        language=models.gateway,
     )
 
 

@@ -60,6 +60,20 @@ class ParkedKeys:
     """Hash: how many parked orders wait for each SKU."""
 
 
+@dataclass(frozen=True)
+class HoldKeys:
+    """Money set aside for model calls, and what is to be written down of them."""
+
+    ends: str
+    """Sorted set of calls by when they must be over."""
+    held: str
+    """Hash by call: its record as it would be if nobody told how it ended."""
+    unbooked: str
+    """Hash by call: finished records the SQL ledger does not have yet."""
+    alerts: str
+    """Hash: alerts that are not in the journal yet."""
+
+
 class Keyspace:
     """Makes keys for one installation."""
 
@@ -175,6 +189,20 @@ class Keyspace:
     def autonomy_counts(self, thread_id: str, window: str) -> str:
         """Hash: what one agent was asked and decided on in one minute or day (TTL)."""
         return f"{self._shard(self.shard_of(thread_id))}:autonomy:{thread_id}:{window}"
+
+    def spend(self, tenant: str, day: str) -> str:
+        """Hash: what each agent spent and has set aside on one of the tenant's days, and which alerts were made (TTL)."""
+        return f"{self._shard(0)}:t:{tenant}:spend:{day}"
+
+    def model_calls(self, tenant: str, entity_type: str, entity_id: str) -> str:
+        """Hash: how many model calls one entity has caused and what they cost (TTL)."""
+        name = hashlib.sha256(f"{entity_type}\x00{entity_id}".encode()).hexdigest()[:32]
+        return f"{self._shard(0)}:t:{tenant}:model_calls:{name}"
+
+    def holds(self) -> "HoldKeys":
+        """Model calls under way and not yet in the ledger. Owner: the purse, which books what its caller forgot."""
+        base = f"{self._shard(0)}:model_calls"
+        return HoldKeys(ends=f"{base}:ends", held=f"{base}:held", unbooked=f"{base}:unbooked", alerts=f"{base}:alerts")
 
     def flag(self, name: str) -> str:
         """An installation-wide value of any type with a named owner (``relay:lease``, ``audit:confirmed``)."""
