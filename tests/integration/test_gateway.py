@@ -75,27 +75,31 @@ USELESS: dict[str, str | None] = {
 }
 
 
+HANGING = {Scenario.HANG, Scenario.ENDLESS}
+
+
 def test_there_are_forty_useless_answers() -> None:
     assert len(USELESS) >= 40
 
 
-@pytest.mark.parametrize("content", USELESS.values(), ids=USELESS.keys())
-async def test_useless_answers_are_repaired_once_or_fall_back(bench: Bench, content: str | None) -> None:
+async def test_useless_answers_are_repaired_once_or_fall_back(bench: Bench) -> None:
     """reliability/L02: one repair, then silence; counted, priced, kept; never data."""
-    bench.say(content, content)
-    answer = await bench.gateway.ask(question())
-    assert isinstance(answer, Unanswered)
-    assert (answer.silence, answer.calls, bench.stand_in.hits) == (Silence.INVALID, 2, 2)
-    rows = await bench.rows()
-    assert [(row["outcome"], row["purpose"]) for row in rows] == [("invalid", "ask"), ("invalid", "repair")]
-    assert sum(row["usd_micro"] for row in rows) == answer.cost.usd_micro > 0
-    assert all(row["detail"] for row in rows)
-    bench.say(content)
-    bench.say_good()
-    repaired = await bench.gateway.ask(question())
-    assert isinstance(repaired, Answered)
-    assert (repaired.data, repaired.calls) == (GOOD, 2)
-    assert "repaired" in repaired.flags
+    for name, content in USELESS.items():
+        bench.say(content, content)
+        hits = bench.stand_in.hits
+        answer = await bench.gateway.ask(question(entity_id=name))
+        assert isinstance(answer, Unanswered), name
+        assert (answer.silence, answer.calls, bench.stand_in.hits - hits) == (Silence.INVALID, 2, 2), name
+        rows = [row for row in await bench.rows() if row["entity_id"] == name]
+        assert [(row["outcome"], row["purpose"]) for row in rows] == [("invalid", "ask"), ("invalid", "repair")], name
+        assert sum(row["usd_micro"] for row in rows) == answer.cost.usd_micro > 0, name
+        assert all(row["detail"] for row in rows), name
+        bench.say(content)
+        bench.say_good()
+        repaired = await bench.gateway.ask(question())
+        assert isinstance(repaired, Answered), name
+        assert (repaired.data, repaired.calls) == (GOOD, 2), name
+        assert "repaired" in repaired.flags, name
 
 
 @pytest.mark.parametrize(
@@ -108,9 +112,9 @@ async def test_faulty_providers_end_in_silence_on_time(bench: Bench, scenario: S
     bench.stand_in.always = Turn(scenario=scenario, retry_after_s=0.1)
     loop = asyncio.get_running_loop()
     started = loop.time()
-    answer = await bench.gateway.ask(question(time_budget_s=0.6))
+    answer = await bench.gateway.ask(question(time_budget_s=0.6 if scenario in HANGING else 2))
     assert isinstance(answer, Unanswered)
-    assert loop.time() - started < 1.1
+    assert loop.time() - started < (1.5 if scenario in HANGING else 3)
     assert 1 <= bench.stand_in.hits <= 3
     expected = {
         Scenario.TRUNCATED: Silence.INVALID,
@@ -191,7 +195,7 @@ async def test_the_circuit_opens_and_one_probe_closes_it(bench: Bench, monkeypat
     for _ in range(8):
         await bench.gateway.ask(question(time_budget_s=1.5))
     hits = bench.stand_in.hits
-    assert hits <= 5 * 3
+    assert hits <= 5 * 3  # five failures of each model of the chain at most
     answer = await bench.gateway.ask(question())
     assert isinstance(answer, Unanswered)
     assert (bench.stand_in.hits, answer.calls) == (hits, 0)

@@ -8,6 +8,7 @@ import asyncio
 import hmac
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any
 
@@ -169,7 +170,9 @@ async def _complete(stand_in: ModelStandIn, request: Request, turn: Turn) -> Res
     usage = stand_in.bill.measure(model, body.get("messages", []), schema, content or "")
     if turn.scenario is not Scenario.SERVER_ERROR or turn.charged:
         stand_in.bill.charge(model, usage)
-    await asyncio.sleep(HANG_S if turn.scenario is Scenario.HANG else turn.delay_s)
+    await asyncio.sleep(turn.delay_s)
+    if turn.scenario is Scenario.HANG:
+        await _hang(request)
     if turn.scenario is Scenario.SERVER_ERROR:
         return _problem(500, "The server had an error.")
     if turn.scenario is Scenario.HTML:
@@ -178,6 +181,14 @@ async def _complete(stand_in: ModelStandIn, request: Request, turn: Turn) -> Res
     if turn.scenario in {Scenario.CUT, Scenario.ENDLESS}:
         return _broken(whole, endless=turn.scenario is Scenario.ENDLESS)
     return Response(whole, media_type="application/json", headers={"x-request-id": f"req-{stand_in.hits}"})
+
+
+async def _hang(request: Request) -> None:
+    """Say nothing for a minute, or until nobody listens."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HANG_S):
+            while not await request.is_disconnected():  # noqa: ASYNC110  # the server offers no event to wait for
+                await asyncio.sleep(0.05)
 
 
 def _completion(stand_in: ModelStandIn, model: str, content: str | None, turn: Turn, usage: Usage) -> dict[str, Any]:
