@@ -17,16 +17,17 @@ from api.context import ApiContext
 from api.idempotency import IdempotencyStore
 from api.limits import Gate, Limits, RateLimiter
 from api.metrics import ApiMetrics
-from api.routes import agents, channels, examples, health, orders, problem_types, reviews, stream
+from api.routes import agents, channels, examples, health, orders, problem_types, reviews, slack, stream
 from api.routing import GuardedRoute
 from api.security import ACCESS, Guard, Open, SignedIn
 from api.services import OrderDesk
+from api.slack.interactions import SlackServices
 from api.tenants import Tenants
 from domain.errors import ConfigError, SignalboxError
 
 API_VERSION = "1"
 """Of the contract under /v1."""
-_ROUTERS = (orders, channels, reviews, agents, examples, stream, health, problem_types)
+_ROUTERS = (orders, channels, reviews, agents, examples, stream, health, problem_types, slack)
 
 
 def create_app(
@@ -37,6 +38,7 @@ def create_app(
     console: Console | None = None,
     limits: Limits | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    slack: SlackServices | None = None,
 ) -> FastAPI:
     """The HTTP API in front of a desk, with the console's pages when there is one.
 
@@ -48,7 +50,7 @@ def create_app(
     guard = Guard(tenants, limiter, now=now)
     app = FastAPI(title="Signalbox", version=API_VERSION, docs_url=None, redoc_url=None)
     app.state.context = ApiContext(
-        desk=desk, tenants=tenants, guard=guard, idempotency=idempotency, metrics=metrics, now=now
+        desk=desk, tenants=tenants, guard=guard, idempotency=idempotency, metrics=metrics, now=now, slack=slack
     )
     for module in _ROUTERS:
         app.include_router(module.router)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
@@ -11,6 +12,9 @@ from api.metrics import ApiMetrics
 from api.security import Guard
 from api.services import OrderDesk
 from api.tenants import Tenants
+
+if TYPE_CHECKING:
+    from api.slack.interactions import SlackServices
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +28,8 @@ class ApiContext:
     metrics: ApiMetrics
     now: Callable[[], datetime]
     """The current instant, UTC."""
+    slack: "SlackServices | None" = None
+    """What answers clicks from Slack, when a workspace is connected."""
 
 
 def context_of(request: Request) -> ApiContext:

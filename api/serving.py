@@ -19,6 +19,7 @@ from api.app import create_app
 from api.console.console import open_console
 from api.desk import Desk
 from api.idempotency import RedisIdempotencyStore
+from api.slack.interactions import SlackServices
 from api.tenants import Tenants
 from api.worker import Worker
 from domain.errors import ConfigError
@@ -77,8 +78,20 @@ def url_of(listener: socket.socket) -> str:
 
 def application(box: Signalbox, tenants: Tenants) -> FastAPI:
     """The API and the console in front of a running system."""
+    box.review_channels.people = tenants.slack_user
     desk, idempotency = Desk(box), RedisIdempotencyStore(box.store.batcher, box.keys)
-    return create_app(desk, tenants, idempotency, console=open_console(box, desk, tenants), now=box.clock.now)
+    console = open_console(box, desk, tenants)
+    return create_app(desk, tenants, idempotency, console=console, now=box.clock.now, slack=slack_services(box))
+
+
+def slack_services(box: Signalbox) -> SlackServices | None:
+    """What answers clicks from Slack; None when no workspace is connected."""
+    channels = box.review_channels
+    if channels.slack is None:
+        return None
+    return SlackServices(
+        channel=channels.slack, cards=channels.cards, reviews=box.store.reviews, journal=box.store.journal
+    )
 
 
 @asynccontextmanager

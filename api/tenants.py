@@ -261,6 +261,12 @@ class Tenants:
         except KeyError:
             raise NotFound(f"There is no tenant {tenant!r}") from None
 
+    def slack_user(self, tenant: str, person: str) -> str:
+        """The Slack user id of a person (``user:<id>``); empty when there is none."""
+        found = self._tenants.get(tenant)
+        known = found.person(person.removeprefix("user:")) if found and person.startswith("user:") else None
+        return known.slack_user if known else ""
+
     def holder(self, presented: str) -> tuple[Tenant, ApiKey] | None:
         """Whose API key was presented, expired or not; None when nobody's.
 

@@ -37,7 +37,8 @@ def serve(
 
 def worker(context: typer.Context) -> None:
     """Run a worker: it carries orders until SIGTERM, then finishes what is in hand."""
-    run(_work(invocation_of(context).settings()))
+    at = invocation_of(context)
+    run(_work(at, at.settings()))
 
 
 @sandbox.callback()
@@ -108,13 +109,15 @@ async def _serve(at: Invocation, settings: "Settings", *, with_worker: bool) -> 
             await until_told(up.ended)
 
 
-async def _work(settings: "Settings") -> None:
+async def _work(at: Invocation, settings: "Settings") -> None:
     from api.cli.logs import log_to_stderr  # noqa: PLC0415  # see the package's docstring
     from api.serving import ending, until_told, working  # noqa: PLC0415  # see the package's docstring
     from graph.bootstrap.system import open_signalbox  # noqa: PLC0415  # see the package's docstring
 
     log_to_stderr(settings.log_level)
+    tenants = at.tenants(settings)
     async with open_signalbox(settings) as box, working(box) as task:
+        box.review_channels.people = tenants.slack_user
         remark(f"worker {box.owner} is at work, data in {settings.home.absolute()}. Stop with Ctrl-C.")
         await until_told(ending([task]))
 

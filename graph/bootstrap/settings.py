@@ -4,12 +4,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AwareDatetime, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.errors import ConfigError
 from graph.runtime.leases import LEASE_MS
 from graph.topology.conflict_policy import POLICY_FILE
+from tools.slack.workspace import API_URL, SlackWorkspace
 
 ORDER_TOPOLOGY = Path(__file__).parents[1] / "order" / "order.yaml"
 
@@ -70,6 +71,31 @@ class Settings(BaseSettings):
     """Model calls one order or case may cause, all attempts included, where no budget is set."""
     llm_prices_file: Path | None = None
     """Your own prices, on top of the published ones."""
+    public_url: str | None = None
+    """Where people reach this installation; cards link to the console there."""
+    slack_bot_token: SecretStr | None = None
+    """Of the one workspace that these settings describe; without Slack settings reviews are in the console alone."""
+    slack_signing_secret: SecretStr | None = None
+    slack_signing_secret_old: SecretStr | None = None
+    """Still good beside the new one while the secret is being changed, until ``slack_signing_secret_old_until``."""
+    slack_signing_secret_old_until: AwareDatetime | None = None
+    slack_team: str = ""
+    """The workspace's id; clicks from any other are refused."""
+    slack_channel: str = ""
+    """Channel id of reviews whose queue is not in ``slack_channels``."""
+    slack_channels: dict[str, str] = {}
+    """Channel ids by queue, as a JSON object."""
+    slack_reviewer_group: str = ""
+    """User group whose members may answer, besides being listed in the tenants file; empty for no group."""
+    slack_tenant: str = "default"
+    """The tenant the workspace belongs to."""
+    slack_api_url: str = API_URL
+    slack_workspaces: tuple[SlackWorkspace, ...] = ()
+    """More workspaces, one a tenant, as a JSON list."""
+    teams_webhook: SecretStr | None = None
+    """Incoming webhook of Microsoft Teams for the tenant of ``slack_tenant``."""
+    teams_webhooks: dict[str, SecretStr] = {}
+    """Incoming webhooks by tenant, as a JSON object."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property

@@ -19,6 +19,7 @@ from graph.bootstrap.autonomy import EarnedAutonomy, earn
 from graph.bootstrap.foundation import Foundation, lay
 from graph.bootstrap.governance import Governance, govern
 from graph.bootstrap.models import LanguageModels, open_models
+from graph.bootstrap.review_channels import ReviewChannels, build_review_channels
 from graph.bootstrap.reviews import ReviewArea, build_reviews
 from graph.bootstrap.settings import Settings
 from graph.bootstrap.waves import pick_waves
@@ -120,6 +121,8 @@ class Signalbox(Foundation):
     """Takes the units of intake work to their workflow."""
     reviews: ReviewArea
     """The review desk."""
+    review_channels: ReviewChannels
+    """Where reviews are announced beside the console."""
     feed: StockFeed
     """What is known of the warehouses' stock feeds."""
     parking: Parking
@@ -205,7 +208,9 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
     leadership = Leadership(batcher, keys, "relay", owner, lease_ms=settings.lease_ms)
     rescoring = Rescoring(store, switch, workflow, agents, effects)
     waves = pick_waves(base, agents, switch)
-    areas = (*governance.watches, *autonomy.watches, reviews.watch)
+    channels = build_review_channels(base, stack)
+    tier_3 = _tier_3(workflow, agents, effects, switch=switch, tapes=tapes, store=store)
+    areas = (*governance.watches, *autonomy.watches, reviews.watch, *channels.watches)
     return Signalbox(
         **vars(base),
         leadership=leadership,
@@ -219,17 +224,13 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
         controller=controller,
         work=WorkRouter(controller.handle),
         reviews=reviews,
+        review_channels=channels,
         feed=feed,
         parking=parking,
         switch=switch,
         rescoring=rescoring,
         waves=waves,
-        followers=(
-            *_tier_3(workflow, agents, effects, switch=switch, tapes=tapes, store=store),
-            examples,
-            waves.noted,
-            *autonomy.followers,
-        ),
+        followers=(*tier_3, examples, waves.noted, *autonomy.followers, *channels.listeners),
         watches=(*_watches(base, parking, rescoring, waves), *areas, models.watch),
         agents=agents,
         governance=governance,

@@ -203,6 +203,13 @@ class RedisBus:
         for shard in range(self._keys.shards):
             await self._batcher.script(LEAVE, [self._keys.stream(topic, shard)], [group, consumer])
 
+    async def abandon(self, topic: str, group: str) -> None:
+        """Forget a group nobody reads for any more, so that it holds no message back; without it, nothing happens."""
+        for shard in range(self._keys.shards):
+            stream = self._keys.stream(topic, shard)
+            if await self._batcher.execute("EXISTS", stream):
+                await self._batcher.execute("XGROUP", "DESTROY", stream, group)
+
     async def lag(self, topic: str, group: str) -> Lag:
         """How far the group is behind, over all shards; the age is by the server's clock.
 

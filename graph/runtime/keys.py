@@ -125,6 +125,14 @@ class Keyspace:
         """Sorted set of open reviews of all tenants by when the desk looks at them next. Owner: the review desk."""
         return f"{self._shard(shard)}:reviews:due"
 
+    def cards_due(self) -> str:
+        """Sorted set: messages of reviews in chat products that must be posted or changed, by when. Owner: the card poster."""
+        return f"{self._shard(0)}:cards:due"
+
+    def card(self, tenant: str, name: str) -> str:
+        """Hash: one message of a review in a chat product. No TTL while its review is open. Owner: the card poster."""
+        return f"{self._shard(0)}:t:{tenant}:card:{name}"
+
     def orders(self, tenant: str, shard: int = 0) -> str:
         """Sorted set of recent orders by last change. Owner: the controller, which trims it to the state's life."""
         return f"{self._shard(shard)}:t:{tenant}:orders"

@@ -68,6 +68,8 @@ _OWNED = (
     ":review:",  # the review desk
     ":reviews",
     ":orders",  # the controller
+    ":card:",  # the card poster
+    ":cards:due",
     ":flag:",  # whoever the flag is named after
 )
 

@@ -43,6 +43,7 @@ POST /v1/reviews/{review_id}/snooze               no         yes     yes        
 
 WITHOUT_KEY = {
     ("POST", "/v1/channels/{channel}/webhooks"),
+    ("POST", "/slack/interactions"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),

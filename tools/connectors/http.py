@@ -84,6 +84,8 @@ class HttpClient:
     ) -> None:
         """A client for ``base_url``; ``timeout_s`` bounds each call in total, repetitions included.
 
+        Without a token (an empty one) no authorisation is sent: the address itself is the secret.
+
         Raises:
             ConfigError: the address may not be used.
         """
@@ -91,7 +93,11 @@ class HttpClient:
         self.timeout_s = timeout_s
         self._clock = clock
         self._client = httpx2.AsyncClient(
-            headers={"Authorization": f"Bearer {token}", "Accept-Encoding": "identity", "Accept": "application/json"},
+            headers={
+                **({"Authorization": f"Bearer {token}"} if token else {}),
+                "Accept-Encoding": "identity",
+                "Accept": "application/json",
+            },
             timeout=httpx2.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s)),
             limits=httpx2.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=4.0),
             follow_redirects=False,
