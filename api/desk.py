@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import orjson
 from sqlalchemy import text as sql
 
+from api.autonomy import standings
 from api.live_events import LiveEvents
 from api.registry import registered
 from api.review_views import ReviewViews
@@ -152,6 +153,10 @@ class Desk(ReviewViews):
     async def agents(self) -> list[Json]:
         """The registry with each agent's place in the topology in force."""
         return registered(self._box.workflow)
+
+    async def autonomy(self, tenant: TenantId, agent: str | None) -> Json:
+        """What agents have earned at this shop."""
+        return await standings(self._box, tenant, agent)
 
     async def examples(self, tenant: TenantId) -> list[Json]:
         """What people's edits have taught, newest first, undone ones included."""

@@ -69,6 +69,7 @@ ACCESS: Mapping[tuple[str, str], Access] = {
     ("POST", "/v1/reviews/{review_id}/ask"): _DESK,
     ("POST", "/v1/reviews/{review_id}/decision"): _DESK,
     ("GET", "/v1/agents"): _roles(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
+    ("GET", "/v1/agents/autonomy"): _roles(Role.OPS),
     ("GET", "/v1/audit/{entity}"): _roles(Role.SUPPORT, Role.OPS),
     ("GET", "/v1/examples"): _DESK,
     ("GET", "/v1/examples/{example_id}"): _DESK,

@@ -58,6 +58,8 @@ class Curve(Document):
     """From which stated confidence on which probability holds, in millionths, ascending."""
     stated: Reliability
     """How well the agent's own word holds."""
+    most_errors: float
+    """The share of errors the threshold promises to stay below."""
     threshold: float | None
     """From which calibrated confidence on errors are proven rare enough; None where no threshold can promise it."""
 
@@ -77,8 +79,6 @@ class ConfidenceCalibration(Document):
     agent: str
     version: str
     made_at: AwareDatetime
-    most_errors: float
-    """The share of errors the thresholds promise to stay below."""
     curves: tuple[Curve, ...]
 
     def curve(self, action: str, market: str) -> Curve | None:
@@ -98,7 +98,7 @@ class Said:
     calibrated: bool = False
     capped: bool = False
     threshold: float | None = None
-    """What the adopted calibration asks for before this action is taken unasked."""
+    """What the adopted calibration asks for before this action is taken unasked; None where nothing is safe enough."""
 
 
 def heard(

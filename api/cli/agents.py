@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from api.cli import autonomy
 from api.cli.invocation import invocation_of
 from api.cli.terminal import AsJson, print_json, say, table
 from api.cli.topology import Output, put
@@ -12,7 +13,14 @@ from api.cli.topology import Output, put
 if TYPE_CHECKING:
     from graph.topology.model import Workflow
 
-app = typer.Typer(help="The agents: what exists, who reads and writes what.", no_args_is_help=True)
+app = typer.Typer(
+    help="The agents: what exists, who reads and writes what, what each has earned.", no_args_is_help=True
+)
+app.command("autonomy")(autonomy.autonomy)
+app.command("promote")(autonomy.promote)
+app.command("demote")(autonomy.demote)
+app.command("outcome")(autonomy.outcome)
+app.command("calibration")(autonomy.calibration)
 
 
 class Graph(StrEnum):

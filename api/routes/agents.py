@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import orjson
-from fastapi import Path
+from fastapi import Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +19,15 @@ async def agents(request: Request) -> Response:
     """Every agent with its version, tier, mode, triggers, reads and writes."""
     listed = await context_of(request).desk.agents()
     return Response(orjson.dumps({"agents": listed}), media_type="application/json")
+
+
+@router.get("/v1/agents/autonomy", summary="Show what agents have earned")
+async def autonomy(
+    request: Request, agent: Annotated[str | None, Query(max_length=48, pattern=r"^[a-z][a-z0-9_]*$")] = None
+) -> Response:
+    """How often people agree with each agent, with its interval, blind and visible; per segment what it still needs."""
+    found = await context_of(request).desk.autonomy(caller_of(request).tenant.tenant, agent)
+    return Response(orjson.dumps(found), media_type="application/json")
 
 
 @router.get("/v1/audit/{entity}", summary="Explain what happened to an entity")

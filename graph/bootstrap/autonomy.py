@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from domain.autonomy import NoShadowGate, ShadowGate
 from graph.bootstrap.foundation import Foundation
 from graph.order.earning import Earning
+from graph.order.threads import graph_version
 from graph.runtime.autonomy_book import AutonomyBook
 from graph.runtime.autonomy_counts import AutonomyCounts
 from graph.runtime.autonomy_judge import AutonomyJudge
@@ -48,7 +49,7 @@ def earn(base: Foundation, workflow: Workflow, *, gate: ShadowGate | None = None
     book = AutonomyBook(store.batcher, base.keys, store.metrics)
     ledger, counts = SuggestionLedger(base.engine), AutonomyCounts(store.batcher, base.keys)
     judge = AutonomyJudge(
-        book, ledger, counts, base.clock, gate=gate or NoShadowGate(), topology=workflow.version
+        book, ledger, counts, base.clock, gate=gate or NoShadowGate(), topology=graph_version(workflow)
     )  # fmt: skip
     leadership = Leadership(store.batcher, base.keys, "autonomy", base.owner, lease_ms=base.settings.lease_ms)
     return EarnedAutonomy(

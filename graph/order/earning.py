@@ -30,6 +30,8 @@ from graph.runtime.clock import Clock
 from graph.topology.model import AgentNode, Autonomy
 
 UNKNOWN_MARKET = "ZZ"
+_NEVER = 2.0
+"""Above every confidence."""
 _ACTED_UNASKED = frozenset({Mode.NORMAL, Mode.DEGRADED})
 
 
@@ -91,8 +93,9 @@ class Earning:
         drawn = roll("ramp", run.tenant, node.name, run.order_id)
         sampled = roll("sample", run.tenant, node.name, run.order_id) < self._policy.sample
         why = _why(level, drawn, sampled=sampled, node=node, segment=segment)
-        if not why and said.threshold is not None and said.value is not None and said.value < said.threshold:
-            why = f"is only {said.value:.2f} sure, below the adopted {said.threshold:.2f}"
+        if not why and said.calibrated and said.value is not None and said.value < (said.threshold or _NEVER):
+            asked = "no confidence is proven safe" if said.threshold is None else f"{said.threshold:.2f} is asked"
+            why = f"is {said.value:.2f} sure where by the adopted calibration {asked}"
         return Note(
             acts=not why,
             level=level,

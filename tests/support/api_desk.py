@@ -167,6 +167,10 @@ class MemoryDesk:
         await self._reach()
         return [{"name": "fraud_detection", "version": "fd-1.0", "tier": 1}]
 
+    async def autonomy(self, tenant: TenantId, agent: str | None) -> Json:
+        await self._reach()
+        return {"policy": "autonomy-2026-11-01", "agents": [], "segments": []}
+
     async def dead_letter(self, tenant: TenantId, channel: str, raw: bytes, reason: str) -> None:
         await self._reach()
         self.dead.append((tenant, channel, raw, reason))

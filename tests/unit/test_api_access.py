@@ -18,6 +18,7 @@ from tests.support.api_desk import MemoryIdempotencyStore, World, approval, key_
 MATRIX = """
                                                   storefront support procurement ops manager admin
 GET  /v1/agents                                   no         yes     yes         yes no      yes
+GET  /v1/agents/autonomy                          no         no      no          yes no      yes
 GET  /v1/audit/{entity}                           no         yes     no          yes no      yes
 GET  /v1/examples                                 no         yes     yes         yes yes     yes
 GET  /v1/examples/{example_id}                    no         yes     yes         yes yes     yes
