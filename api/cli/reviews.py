@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.cli import review_acts
 from api.cli.invocation import Invocation, invocation_of, run
 from api.cli.orders import Person, Wait, Why
 from api.cli.terminal import AsJson, OfTenant, clock, money, print_json, remark, say, table
@@ -17,20 +18,38 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The review desk: what waits for a person.", no_args_is_help=True)
 
 
+for _act in (
+    review_acts.claim, review_acts.release, review_acts.assign, review_acts.snooze, review_acts.comment,
+    review_acts.ask, review_acts.bulk, review_acts.measures,
+):  # fmt: skip
+    app.command()(_act)
+
+
 @app.command("list")
 def list_reviews(
     context: typer.Context,
     state: Annotated[str, typer.Option(help="open, decided or void.")] = "open",
+    decided: Annotated[bool, typer.Option("--decided", help="The answered ones; the same as --state decided.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Answered ones whose reason holds this text.")] = "",
+    queue: Annotated[str, typer.Option("--queue", help="Of one queue.")] = "",
+    assignee: Annotated[str, typer.Option("--assignee", help="user:<id> or role:<role>.")] = "",
+    status: Annotated[str, typer.Option("--status", help="open, claimed, waiting or snoozed.")] = "",
     tenant: OfTenant = None,
     as_json: AsJson = False,
 ) -> None:
-    """List reviews; open ones by their deadline."""
-    found = run(_list(invocation_of(context), state, tenant))
+    """List reviews; open ones by what an hour of delay costs. Snoozed ones only with --status snoozed."""
+    wanted = {"queue": queue, "assignee": assignee, "status": status or None}
+    closed = (decided or bool(reason)) and state == "open"
+    found = run(_list(invocation_of(context), "decided" if closed else state, wanted, reason, tenant))
     if as_json:
         print_json(found)
         return
-    rows = ((r["review_id"], r["entity_id"], r["stage"], r["recommendation"], _until(r), _because(r)) for r in found)
-    table(("review", "order", "stage", "recommended", "answer by (UTC)", "because"), rows)
+    rows = (
+        (r["review_id"], r["entity_id"], r.get("queue") or r["stage"], r.get("status") or r.get("action") or r["state"],
+         _delay(r), r["recommendation"], _until(r), _because(r))
+        for r in found
+    )  # fmt: skip
+    table(("review", "order", "queue", "status", "delay USD/h", "recommended", "answer by (UTC)", "because"), rows)
 
 
 @app.command()
@@ -54,6 +73,9 @@ def decide(
     edit: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="JSON object of changed fields; go on with them.")
     ] = None,
+    seen: Annotated[
+        str, typer.Option("--seen", help="The content_digest you were shown; refused when it is another by now.")
+    ] = "",
     wait: Wait = 30.0,
     tenant: OfTenant = None,
     as_json: AsJson = False,
@@ -64,12 +86,16 @@ def decide(
     action = "approve" if approve else "reject" if reject else "edit"
     edits = _edits(edit) if edit else {}
     decided = run(
-        _decide(invocation_of(context), review_id, (action, edits, person, reason), tenant=tenant, wait_s=wait)
+        _decide(
+            invocation_of(context), review_id, (action, edits, person, reason), seen=seen, tenant=tenant, wait_s=wait
+        )
     )
     if as_json:
         print_json(decided)
         return
     say(f"{review_id}: {action} by user:{person}", style="bold")
+    if decided["waits_for_second"]:
+        say(f"a second person must approve as well: {' or '.join(decided['second_roles'])}")
     say(f"order {decided['order']['order_id']} is {decided['order']['state']}: {decided['order']['detail']}")
 
 
@@ -92,22 +118,30 @@ def _edits(file: Path) -> "Json":
     return edits
 
 
-async def _list(at: Invocation, state: str, tenant: str | None) -> "list[Json]":
+async def _list(at: Invocation, state: str, wanted: dict[str, Any], reason: str, tenant: str | None) -> "list[Json]":
+    from pydantic import ValidationError  # noqa: PLC0415  # see the package's docstring
+
     from api.desk import Desk  # noqa: PLC0415  # see the package's docstring
     from domain.errors import InputError  # noqa: PLC0415  # see the package's docstring
     from domain.review import ReviewState  # noqa: PLC0415  # see the package's docstring
+    from graph.runtime.cases import CaseQuery  # noqa: PLC0415  # see the package's docstring
 
     if state not in list(ReviewState):
         raise InputError(f"there is no review state {state!r}; there are {', '.join(ReviewState)}")
+    try:
+        query = CaseQuery.model_validate(wanted)
+    except ValidationError as error:
+        raise InputError(f"--{error.errors()[0]['loc'][0]} does not fit: {error.errors()[0]['msg']}") from None
     async with at.opened() as box:
-        return await Desk(box).reviews(at.tenant(box.settings, tenant).tenant, state=ReviewState(state))
+        owner = at.tenant(box.settings, tenant)
+        return await Desk(box).reviews(owner.tenant, state=ReviewState(state), wanted=query, reason=reason)
 
 
 async def _show(at: Invocation, review_id: str, tenant: str | None) -> "Json":
-    from domain.review_case import shown  # noqa: PLC0415  # see the package's docstring
+    from api.desk import Desk  # noqa: PLC0415  # see the package's docstring
 
     async with at.opened() as box:
-        return shown(await box.store.reviews.find(at.tenant(box.settings, tenant).tenant, review_id))
+        return await Desk(box).review(at.tenant(box.settings, tenant).tenant, review_id)
 
 
 async def _decide(
@@ -115,6 +149,7 @@ async def _decide(
     review_id: str,
     said: tuple[str, dict[str, Any], str, str],
     *,
+    seen: str,
     tenant: str | None,
     wait_s: float,
 ) -> "Json":
@@ -133,13 +168,14 @@ async def _decide(
             via="cli",
             reason=reason,
             edits=edits,
+            seen_digest=seen,
         )
         by = actor_at_terminal(owner, person)
         decided = await desk.decide(
             owner.tenant, ReviewId(review_id), answer, by.roles, limit_usd_minor=by.limit_usd_minor
         )
         order_id = decided["entity_id"]
-        if wait_s:
+        if wait_s and not decided["waits_for_second"]:
             async with some_worker(box):
                 done = await until(
                     box, owner.tenant, [order_id], wait_s=wait_s,
@@ -165,6 +201,11 @@ def actor_at_terminal(tenant: "Tenant", user: str) -> "Actor":
     return Actor(name=f"user:{user}", roles=roles, limit_usd_minor=tenant.limit_usd_minor(roles), via="cli")
 
 
+def _delay(review: "Json") -> str:
+    cost = (review.get("priority") or {}).get("usd_minor_per_hour")
+    return "" if cost is None else f"{cost // 100:,}.{cost % 100:02d}"
+
+
 def _until(review: "Json") -> str:
     return clock(str(review.get("deadline") or ""))
 
@@ -174,19 +215,37 @@ def _because(review: "Json") -> str:
     return "; ".join(reasons)[:90]
 
 
+def _print_case(review: "Json") -> None:
+    case = review["case"]
+    say(f"queue {review['queue']}, {review['status']}; {review['priority']['why']}")
+    if review["claimed_by"] or review["assignee"]:
+        say(f"held by {review['claimed_by'] or 'nobody'}, assigned to {review['assignee'] or 'nobody'}")
+    if review["next_step"]:
+        step = review["next_step"]
+        say(f"if nobody answers: {step['kind']} {step['to']} at {clock(step['due_at'])} UTC")
+    if case["approval"]:
+        first = case["approval"]
+        say(f"first approval by {first['by']} at {clock(first['at'])} UTC: {first['reason']}")
+    if case["question"]:
+        say(f"{case['question']['by']} asks {case['question']['to']}: {case['question']['text']}")
+    for said in case["comments"]:
+        say(f"  {clock(said['at'])}  {said['by']}: {said['text']}")
+
+
 def _print_review(review: "Json") -> None:
     facts = review["facts"]
     say(f"{review['review_id']}  {review['state']}  order {review['entity_id']}  {money(facts['total'])}", style="bold")
     say(f"asked by {review['stage']}, answer by {_until(review)} UTC; recommended: {review['recommendation']}")
     for sentence in review["reasons"]:
         say(f"  - {sentence}")
+    _print_case(review)
     say(
         f"channel {facts['channel']}, {facts['number']}, paid by {facts['payment']}, to {facts['ship_to'] or 'nowhere'}"
     )
     table(
         ("line", "sku", "units", "title"), ((x["line_id"], x["sku"], x["quantity"], x["title"]) for x in facts["lines"])
     )
-    told = ((name, d["decision"], d["confidence"], d["mode"]) for name, d in facts["decisions"].items())
+    told = ((name, d["decision"], d["confidence"], d["mode"]) for name, d in facts.get("decisions", {}).items())
     table(("agent", "decision", "confidence", "mode"), told)
     if review["answer"]:
         answer = review["answer"]

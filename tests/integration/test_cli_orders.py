@@ -103,6 +103,37 @@ def test_a_review_is_decided_once_and_why_tells_who_overrode(signalbox: CommandL
     assert [(step["decided_by"], step["action"]) for step in explained["reviews"]] == [("user:mei", "approve")]
 
 
+def test_a_case_is_worked_on_at_the_terminal(signalbox: CommandLine, file: Path) -> None:
+    """P6, P8, P30: every act of the desk from the command line; refusals are one sentence; figures and reasons after."""
+    signalbox.good("orders", "submit", put(file, for_review()), "--channel", "storefront")
+    (review,) = signalbox.good("reviews", "list")
+    name, tom = review["review_id"], ("--as", "tom")
+    assert review["priority"]["why"].startswith("USD ")
+    assert signalbox.good("reviews", "claim", name, *tom)["claimed_by"] == "user:tom"
+    assert "user:tom has claimed this case" in signalbox.refused("reviews", "claim", name, "--as", "mei")
+    assert (
+        signalbox.good("reviews", "ask", name, "which floor?", "--to", "customer_service", *tom)["status"] == "waiting"
+    )
+    assert signalbox.good("reviews", "comment", name, "the ninth", "--as", "lin")["status"] == "open"
+    assert signalbox.good("reviews", "assign", name, "--to", "user:mei", *tom)["assignee"] == "user:mei"
+    assert "--to does not fit" in signalbox.refused("reviews", "assign", name, "--to", "nobody", *tom)
+    assert signalbox.good("reviews", "snooze", name, "--minutes", "5", *tom)["status"] == "snoozed"
+    assert signalbox.good("reviews", "list") == []
+    assert len(signalbox.good("reviews", "list", "--status", "snoozed")) == 1
+    shown = signalbox("reviews", "show", name)
+    assert "the ninth" in shown.out
+    assert "if nobody answers: reminded" in shown.out
+    stale = signalbox.refused("reviews", "decide", name, "--approve", "--seen", "0" * 64, *AS)
+    assert "not what stands now" in stale
+    done = signalbox("reviews", "bulk", "reject", name, "rv0-x", "--reason", "a trial order", *tom, "--json")
+    assert done.code == 1
+    assert [one["done"] for one in orjson.loads(done.out)] == [True, False]
+    found = signalbox.good("reviews", "list", "--reason", "TRIAL")
+    assert [(one["review_id"], one["action"]) for one in found] == [(name, "reject")]
+    assert signalbox.good("reviews", "measures")["decided"] == 1
+    assert "reject" in signalbox("reviews", "measures").out
+
+
 def test_edits_are_read_strictly(signalbox: CommandLine, file: Path, tmp_path: Path) -> None:
     """Bad edits are one sentence and change nothing; good ones run."""
     signalbox.good("orders", "submit", put(file, for_review()), "--channel", "storefront")

@@ -17,7 +17,8 @@ from tests.support.command_line import CommandLine
 
 COMMANDS = (
     "demo", "serve", "worker", "sandbox serve", "orders submit", "orders show", "orders list", "orders cancel",
-    "reviews list", "reviews show", "reviews decide", "why", "topology check", "topology show", "topology diagram",
+    "reviews list", "reviews show", "reviews decide", "reviews claim", "reviews release", "reviews assign",
+    "reviews snooze", "reviews comment", "reviews ask", "reviews bulk", "reviews measures", "why", "topology check", "topology show", "topology diagram",
     "agents list", "agents conflicts", "examples list", "examples show", "examples undo", "examples restore", "dlq list", "dlq show", "dlq replay", "dlq drop", "reconcile", "audit verify", "keys",
 )  # fmt: skip
 
