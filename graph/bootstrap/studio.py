@@ -23,10 +23,12 @@ from domain.decision import Decision, Mode, Verdict
 from domain.ids import thread_id
 from domain.order import Order
 from domain.ports import Agent
+from domain.values import Plain
 from graph.bootstrap.settings import ORDER_TOPOLOGY
 from graph.bootstrap.system import ORDER_WORKFLOW
 from graph.gate import GateAction, judge
 from graph.order.asking import decided
+from graph.order.inbox import inbox_request
 from graph.order.run import OrderRun
 from graph.order.state import Resumption, merge
 from graph.runtime.clock import SystemClock
@@ -120,10 +122,12 @@ class DryNodes:
 
     @property
     def await_review(self) -> NodeFunction:
-        """Waits for ``{"action": "approve" | "reject", "detail": "..."}``."""
+        """Waits for ``{"action": "approve" | "reject", "detail": "..."}`` or an inbox's answer."""
 
         async def wait(state: DryState) -> Command[Any]:
-            shown = {"grounds": state["grounds"], "resume_to": state["resume_to"]}
+            args: dict[str, Plain] = {"resume_to": list(state["resume_to"])}
+            sentences = "\n".join(str(ground["sentence"]) for ground in state["grounds"])
+            shown = {**inbox_request("release_order", args, sentences), "grounds": state["grounds"]}
             answer = Resumption.model_validate(interrupt(shown, response_schema=Resumption))
             return Command(goto=state["resume_to"] if answer.action == "approve" else "cancel")
 

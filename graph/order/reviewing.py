@@ -9,6 +9,7 @@ from domain.order import OrderProgress
 from domain.review import Review
 from domain.review_policy import ReviewPolicy, Topic
 from domain.values import Plain
+from graph.order.inbox import inbox_request
 from graph.order.run import OrderRun
 from graph.order.state import OrderGraphState
 from graph.order.suggesting import only_suggestions, proposed
@@ -121,16 +122,9 @@ class Reviewing:
 
     def payload(self, state: OrderGraphState, run: OrderRun) -> dict[str, Any]:
         """What the thread's interrupt shows: a human-in-the-loop request that common inboxes can render."""
-        args = {"order_id": run.order_id, "resume_to": list(state.get("resume_to", []))}
-        sentences = [str(g["sentence"]) for g in state.get("grounds", [])]
-        request = {
-            "name": "release_order",
-            "args": args,
-            "arguments": args,
-            "description": "\n".join(sentences),
-        }
-        allowed = {"action_name": "release_order", "allowed_decisions": ["approve", "edit", "reject"]}
-        return {"action_requests": [request], "review_configs": [allowed], "stage": stage_name(state)}
+        args: dict[str, Plain] = {"order_id": run.order_id, "resume_to": list(state.get("resume_to", []))}
+        description = "\n".join(str(g["sentence"]) for g in state.get("grounds", []))
+        return {**inbox_request("release_order", args, description), "stage": stage_name(state)}
 
     async def finish(self, run: OrderRun, progress: OrderProgress, detail: str, *, again: bool = False) -> None:
         """Write where the order ended; it may expire with the working state from now on.

@@ -6,10 +6,11 @@ through the run's context.
 
 from typing import Annotated, Any, Literal, TypedDict
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from domain.decision import Decision
 from domain.values import Plain
+from graph.order.inbox import read_answer
 
 SCHEMA = "1"
 """Raised when a change of the state or of the nodes would strand threads that are waiting now."""
@@ -59,7 +60,7 @@ def brief(decision: Decision) -> Brief:
 
 
 class Resumption(BaseModel):
-    """What the review node is resumed with."""
+    """What the review node is resumed with: the desk's word, or an answer in the words of a common inbox."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -67,3 +68,8 @@ class Resumption(BaseModel):
     """``recheck`` starts the agents again on a changed order; grounds in ``approved`` do not stop it again."""
     detail: str
     approved: list[str] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_our_words(cls, value: Any) -> Any:
+        return read_answer(value)
