@@ -7,6 +7,7 @@ import pytest
 
 from domain.autonomy import Band, Level, is_blind, note_of, roll
 from domain.decision import Mode
+from domain.effect import EffectKind
 from domain.errors import Conflict
 from domain.event import Event
 from domain.ids import EventId, stable_id
@@ -18,8 +19,9 @@ from graph.runtime.metrics import Metrics
 from graph.runtime.orders import thread_of
 from tests.support.autonomy import AGENT, BIG, answered, approving, earning_settings, segment, stands
 from tests.support.staff import Trap, staffed, sure
-from tests.support.system import TENANT, Rig, native_order, opened, order_id_of, running, working
+from tests.support.system import TENANT, Rig, assert_once, native_order, opened, order_id_of, running, working
 from tests.support.waiting import wait_until
+from tools.sandbox.faults import Fault, FaultMode
 
 CONFIDENT = staffed({AGENT: approving(0.97)})
 
@@ -221,3 +223,26 @@ async def test_a_blind_review_shows_no_recommendation(tmp_path: Path) -> None:
         await rig.idle()
         cases = (await rig.box.autonomy.judge.record(segment())).cases
         assert [case.blind for case in cases] == [True]
+
+
+async def test_autonomy_lost_in_the_middle_of_a_release_stops_it_before_goods_move(tmp_path: Path) -> None:
+    """domain/A5: the demotion comes while the money is being taken; no label is booked until a person says so, and nothing twice."""
+    async with running(earning_settings(tmp_path), staff=CONFIDENT) as rig:
+        assert rig.box.sandbox is not None
+        await stands(rig, Level.FULL)
+        await rig.box.sandbox.faults.set(
+            Fault(system="payment", call="capture_payment", mode=FaultMode.DELAY, seconds=1.5, times=1)
+        )
+        payment = {"method": "card", "state": "authorised"}
+        order_id = await rig.submit(acting_order(10_000, payment=payment))
+        await rig.has_applied(order_id, EffectKind.CONFIRM_HOLD)
+        await rig.box.autonomy.judge.demote(segment(), "a bad feeling", by="person:mei")
+        waiting = await rig.waiting(order_id)
+        kinds = await rig.kinds(order_id)
+        assert kinds[EffectKind.CAPTURE_PAYMENT] == 1
+        assert not kinds[EffectKind.BOOK_LABEL] and not kinds[EffectKind.CREATE_FULFILMENT]  # noqa: PT018
+        await rig.decide(waiting.review_id, ReviewAction.APPROVE)
+        await rig.settled(order_id, at=[OrderProgress.FULFILLED])
+        assert_once(await rig.applied(order_id))
+        refused = await rig.submit(acting_order(10_000, payment=payment))
+        await rig.settled(refused, at=[OrderProgress.IN_REVIEW])
