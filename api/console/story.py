@@ -11,6 +11,29 @@ _SHOWN = ("detail", "channel", "shop", "source", "total", "platform_status", "ve
 _TOLD_BEFORE = frozenset({"reason", "reasons", "review_id", "kind", "key", "reference"})
 
 
+_CUSTOMER = {
+    "accepted": "We have your order and are working on it.",
+    "running": "We have your order and are working on it.",
+    "in_review": "We have your order. A colleague is looking at it before it goes on.",
+    "backordered": "Something you ordered is not in stock right now. We keep your order and send it as soon as it is.",
+    "fulfilled": "Your order is being prepared for shipping.",
+    "cancelled": "Your order was cancelled.",
+    "closed_externally": "Your order was completed or cancelled where you placed it; please look there.",
+    "dead_letter": "We have your order. Something technical holds it up, and a colleague is looking at it.",
+}
+
+
+def for_customer(state: str) -> str:
+    """What may be told to the customer: where the order stands, never a reason, score or name of ours."""
+    return _CUSTOMER.get(state, "We have your order and are working on it.")
+
+
+def without_opinions(explanation: Json) -> Json:
+    """The explanation while a blind review is open: nothing of what the agents concluded."""
+    kept = [entry for entry in explanation["entries"] if not entry["decision"]]
+    return explanation | {"entries": kept, "overrides": []}
+
+
 def told(explanation: Json) -> Json:
     """The explanation with its entries made readable, oldest first."""
     entries = explanation["entries"]
@@ -60,6 +83,8 @@ def _title(kind: str, happening: str, entry: Json) -> str:
             return str(entry["actor"])
         case "effect":
             return str(entry["facts"].get("kind") or happening)
+        case "progress":
+            return f"now {happening.removeprefix(_PROGRESS)}"
         case _:
             return happening
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -28,7 +29,7 @@ def environment() -> Environment:
     )
     made.filters |= {
         "money": money, "words": words, "percent": percent, "person": person, "when": when, "ago": ago, "due": due,
-        "short": short, "age": age, "duration": duration, "tone": tone,
+        "short": short, "age": age, "duration": duration, "tone": tone, "stamp": stamp, "dollars": dollars,
     }  # fmt: skip
     made.globals |= {"asset": asset_url, "charts": charts}
     return made
@@ -61,6 +62,11 @@ def money(value: Any) -> str:
     whole, rest = divmod(minor, 10**digits)
     shown = f"{whole:,}" + (f".{rest:0{digits}d}" if digits else "")
     return f"{amount.currency} {sign}{shown}"
+
+
+def dollars(value: Any) -> str:
+    """A decimal text of US dollars with its ISO code and thousands (``USD 18,623.38``)."""
+    return f"USD {Decimal(str(value)):,.2f}"
 
 
 def words(value: Any) -> str:
@@ -110,6 +116,13 @@ def when(context: Context, value: Any) -> Markup | str:
     local = _zoned(context, at)
     today = local.date() == _zoned(context, context["now"]).date()
     return _time(context, at, f"{local:%H:%M:%S}" if today else f"{local:%d %b %H:%M}")
+
+
+@pass_context
+def stamp(context: Context, value: Any, shown: str) -> Markup | str:
+    """An instant under another wording (``+35 ms``)."""
+    at = _instant(value)
+    return shown if at is None else _time(context, at, shown)
 
 
 @pass_context

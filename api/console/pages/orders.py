@@ -8,11 +8,13 @@ from starlette.responses import RedirectResponse, Response
 
 from api.console.journey import picture
 from api.console.routing import new_pages
-from api.console.story import told
+from api.console.story import for_customer, told, without_opinions
 from api.console.visits import visit_of
+from api.services import Json
 from api.tenants import Role
 from domain.errors import InputError
 from domain.order import OrderProgress
+from domain.review import ReviewState
 from graph.runtime.orders import OrderRecord
 
 router = new_pages()
@@ -61,17 +63,27 @@ async def order(request: Request, order_id: Order) -> Response:
     visit = visit_of(request)
     desk, box = visit.console.desk, visit.console.box
     view = await desk.order(visit.tenant, order_id)
-    story = told(await desk.audit(visit.tenant, order_id))
+    explanation = await desk.audit(visit.tenant, order_id)
+    blind = _blind(view)
+    story = told(without_opinions(explanation) if blind else explanation)
     record = await box.store.orders.find(visit.tenant, order_id)
     return await visit.page(
         "order.html",
         view=view,
         story=story,
         order=record.order if record else None,
+        blind=blind,
+        customer=for_customer(view["state"]),
         picture=picture(box.workflow, story, state=view["state"]),
         may_cancel=visit.is_one_of(Role.SUPPORT, Role.OPS, Role.ADMIN) and _may_still_cancel(view["state"]),
         reviewer=visit.may("GET", "/console/reviews/{review_id}"),
     )
+
+
+def _blind(view: Json) -> bool:
+    """Whether somebody is still to answer a blind sample about the order."""
+    review = view.get("review")
+    return bool(review and review["blind"] and review["state"] == ReviewState.OPEN)
 
 
 def _may_still_cancel(state: str) -> bool:
