@@ -1,8 +1,9 @@
 """The registry of agents: every version that can be named in a topology file, what it reads and does, and how to build it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from agents.analytics_tagging import POLICY as TAG_POLICY
 from agents.analytics_tagging import AnalyticsTagging
@@ -24,6 +25,7 @@ from agents.message_templates import shipped_messages
 from agents.network import Network
 from agents.order_routing import POLICY as ROUTING_POLICY
 from agents.order_routing import OrderRouting
+from agents.policies import parsed, shipped_text
 from agents.shipping_method import POLICY as METHOD_POLICY
 from agents.shipping_method import ShippingMethod
 from agents.tax import TaxAssessment
@@ -72,8 +74,19 @@ class AgentPorts:
 
     rates: RatePort | None = None
     """Where exchange rates come from when not from the ERP."""
+    tables: Mapping[str, str] = field(default_factory=dict)
+    """Published tables by name, as text; what is not among them is as it ships."""
+
     language: LanguagePort = field(default_factory=NoModel)
     """Language models; silent where none is configured."""
+
+    def table(self, name: str) -> Any:
+        """The table agents decide by: the published one, else the one that ships.
+
+        Raises:
+            ConfigError: the published text is no such table.
+        """
+        return parsed(name, self.tables.get(name) or shipped_text(name))
 
     @cached_property
     def network(self) -> Network:
@@ -124,7 +137,7 @@ def _fraud(ports: AgentPorts, edition: Edition) -> FraudDetection:
         exchange=ports.exchange,
         book=ports.risk_book,
         segments=ports.segment_tables,
-        edition=edition,
+        edition=replace(edition, schedule=ports.table("fraud_thresholds")),
     )
 
 
@@ -175,7 +188,7 @@ _SPECS = (
         fallbacks=Compliance.fallbacks,
         thresholds=shipped_clauses().version,
         calibration=None,
-        build=lambda ports: Compliance(erp=ports.erp),
+        build=lambda ports: Compliance(erp=ports.erp, clauses=ports.table("compliance_clauses")),
     ),
     AgentSpec(
         name=InventoryReservation.name,
@@ -189,7 +202,11 @@ _SPECS = (
         thresholds=STOCK_POLICY.version,
         calibration=None,
         build=lambda ports: InventoryReservation(
-            wms=ports.wms, network=ports.network, feed=ports.feed, demand=ports.demand
+            wms=ports.wms,
+            network=ports.network,
+            feed=ports.feed,
+            demand=ports.demand,
+            policy=ports.table("stock_policy"),
         ),
     ),
     AgentSpec(
@@ -233,7 +250,7 @@ _SPECS = (
         fallbacks=TaxAssessment.fallbacks,
         thresholds=shipped_rules().version,
         calibration=None,
-        build=lambda ports: TaxAssessment(exchange=ports.exchange, erp=ports.erp),
+        build=lambda ports: TaxAssessment(exchange=ports.exchange, erp=ports.erp, table=ports.table("tax_rules")),
     ),
     AgentSpec(
         name=ShippingMethod.name,
@@ -259,7 +276,7 @@ _SPECS = (
         fallbacks=CustomerNotification.fallbacks,
         thresholds=shipped_messages().version,
         calibration=None,
-        build=lambda ports: CustomerNotification(),
+        build=lambda ports: CustomerNotification(messages=ports.table("messages")),
     ),
     AgentSpec(
         name=Loyalty.name,

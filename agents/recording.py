@@ -110,6 +110,11 @@ class Playback:
             self._values.inline(read, entry[1:]) if entry.startswith(INLINE) else self._values.shared(read, entry[1:])
         )
 
+    def keys(self, read: Read[Any]) -> list[str]:
+        """Under which keys the tape has answers to this read."""
+        prefix = f"{read.name} "
+        return [name.removeprefix(prefix) for name in self._left if name.startswith(prefix)]
+
     def recall(self, read: Read[T], value: T) -> T:
         """What was noted; the value itself where the recorded decision did not get so far."""
         return self.answer(read, "") if _name(read, "") in self._left else value

@@ -1,13 +1,16 @@
 """Shadow tests as the command line and the routes run them: on a system's own orders or on generated ones, and kept."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from agents import SPECS, build
+from agents import SPECS, AgentPorts
+from agents.published import replayed
+from api.versions import VersionDesk, tested_version
 from domain.decision import Decision
 from domain.errors import ConfigError, InputError, NotFound
 from domain.ids import TenantId
+from domain.ports import Agent
 from evals.labelled import CaseSet
 from evals.segments import segment_of
 from evals.shadow_pairs import Case, Tell
@@ -16,7 +19,7 @@ from evals.shadow_test import Material, Question, Sampled, last_orders, shadow_t
 from evals.world_draft import Label
 from evals.world_tapes import judged
 from graph.bootstrap.system import Signalbox
-from graph.order.replaying import TapeDeck
+from graph.order.replaying import MakeAgent, TapeDeck
 from graph.runtime.shadow_reports import ReportRecord
 from graph.runtime.tapes import TapeQuery
 
@@ -39,7 +42,7 @@ class Trial:
     """Generated orders instead of the system's own; 0 for the system's own."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     hard: CaseSet | None = None
-    """Other than the shipped one."""
+    """A hard set of your own, beside the shipped one: that one is never left out."""
 
 
 async def run_test(box: Signalbox, wanted: Trial, tell: Tell) -> ShadowReport:
@@ -50,10 +53,11 @@ async def run_test(box: Signalbox, wanted: Trial, tell: Tell) -> ShadowReport:
         StoreUnavailable: the tapes cannot be read, or the report cannot be kept.
     """
     check(wanted)
-    hard = wanted.hard or shipped_hard_set(wanted.agent)
+    wanted, make = await _named(box, wanted)
+    hard = [found for found in (shipped_hard_set(wanted.agent), wanted.hard) if found is not None]
     await box.governance.keeper.drain()
     await box.relay.drain()
-    sampled = await _generated(box, wanted) if wanted.world else await _own(box, wanted)
+    sampled = await (_generated if wanted.world else _own)(box, wanted, make)
     now = box.clock.now()
     question = Question(
         tenant=wanted.tenant,
@@ -65,7 +69,7 @@ async def run_test(box: Signalbox, wanted: Trial, tell: Tell) -> ShadowReport:
         report_id=f"st-{box.clock.new_id()}",
         workflow=box.workflow,
     )
-    report = await shadow_test(question, sampled, hard, build, tell)
+    report = await shadow_test(question, sampled, hard, make, tell)
     await box.governance.reports.keep(record_of(report))
     return report
 
@@ -82,18 +86,39 @@ def check(wanted: Trial) -> None:
             f"there is no agent {wanted.agent}; known are {', '.join(sorted({name for name, _ in SPECS}))}"
         )
     for version in (wanted.old_version, wanted.new_version):
-        if version not in known:
+        if "+" in version:
+            tested_version(wanted.agent, version)
+        elif version not in known:
             raise InputError(f"there is no {wanted.agent} {version}; known are {', '.join(known)}")
     if wanted.hard is not None and wanted.hard.agent != wanted.agent:
         raise InputError(f"the hard set {wanted.hard.name} is for {wanted.hard.agent}, not for {wanted.agent}")
 
 
-async def _own(box: Signalbox, wanted: Trial) -> Sampled:
+async def _named(box: Signalbox, wanted: Trial) -> tuple[Trial, MakeAgent]:
+    """The trial with drafts under the names reports give them, and what builds its versions."""
+    labels, makers = [], []
+    for version in (wanted.old_version, wanted.new_version):
+        if "+" not in version:
+            labels.append(version)
+            continue
+        base, table, of_table = tested_version(wanted.agent, version)
+        candidate = await VersionDesk(box).candidate(wanted.tenant, wanted.agent, table, of_table, base)
+        labels.append(candidate.label)
+        makers.append(candidate)
+
+    def make(name: str, version: str, ports: AgentPorts) -> Agent:
+        known = next((one for one in makers if one.label == version), None)
+        return replayed(name, version, ports) if known is None else known.make(name, version, ports)
+
+    return replace(wanted, old_version=labels[0], new_version=labels[1]), make
+
+
+async def _own(box: Signalbox, wanted: Trial, make: MakeAgent) -> Sampled:
     query = TapeQuery(tenant=wanted.tenant, agent=wanted.agent, limit=wanted.last)
-    return await last_orders(box.governance.tapes, query, wanted.labels, build)
+    return await last_orders(box.governance.tapes, query, wanted.labels, make)
 
 
-async def _generated(box: Signalbox, wanted: Trial) -> Sampled:
+async def _generated(box: Signalbox, wanted: Trial, make: MakeAgent) -> Sampled:
     """Generated orders: their labels are known by construction."""
     names = {node.name for node in box.workflow.agents}
     if wanted.agent not in names:
@@ -120,7 +145,7 @@ async def _generated(box: Signalbox, wanted: Trial) -> Sampled:
         oldest=min((case.tape.asked_at for case in cases), default=None),
         newest=max((case.tape.asked_at for case in cases), default=None),
     )
-    return Sampled(material=Material(cases=cases, deck=TapeDeck(values, decisions)), sample=sample)
+    return Sampled(material=Material(cases=cases, deck=TapeDeck(values, decisions, make=make)), sample=sample)
 
 
 _ABOUT_FRAUD = frozenset(

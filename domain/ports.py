@@ -202,6 +202,8 @@ class AgentCase:
     decisions: Mapping[str, Decision]
     """What other agents have decided on this order so far, by agent name."""
     now: datetime
+    accepted_at: datetime | None = None
+    """When the order came in: the tables published by then are the ones it is judged by."""
     attempt_group: int = 1
     hints: Mapping[str, Plain] = field(default_factory=dict)
     """Facts from an earlier attempt: SKUs that turned out short, a person's edits."""

@@ -21,6 +21,8 @@ class Tape(Document):
     version: str
     asked_at: AwareDatetime
     """The instant the agent judged by."""
+    accepted_at: AwareDatetime | None = None
+    """When the order came in."""
     order: str
     """Digest of the order document it judged."""
     order_version: int = Field(ge=0)

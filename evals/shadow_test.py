@@ -6,7 +6,7 @@ The cases are tapes: neither version can reach anything outside, and a read that
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import count
+from itertools import chain, count
 from time import perf_counter
 
 from domain.decision import Decision
@@ -120,17 +120,17 @@ def _known(case: Case, recorded: Decision | None, labels: Mapping[str, tuple[str
 
 
 async def shadow_test(
-    question: Question, sampled: Sampled, hard: CaseSet | None, make: MakeAgent, tell: Tell
+    question: Question, sampled: Sampled, hard: Sequence[CaseSet], make: MakeAgent, tell: Tell
 ) -> ShadowReport:
-    """Play every case to both versions, and report.
+    """Play every case of the sample and of the hard sets to both versions, and report.
 
     Raises:
         ConfigError: one of the versions does not exist.
     """
     started_s = perf_counter()
-    frozen = hard_material(hard, make) if hard else Material(cases=(), deck=sampled.material.deck)
-    done, total = count(1), len(sampled.material.cases) + len(frozen.cases)
-    pairs, hard_pairs = [
+    materials = [sampled.material, *(hard_material(found, make) for found in hard)]
+    done, total = count(1), sum(len(material.cases) for material in materials)
+    pairs, *hard_pairs = [
         await compare(
             material.cases,
             material.deck,
@@ -138,19 +138,24 @@ async def shadow_test(
             material.deck.agent(question.agent, question.new_version),
             lambda: tell(next(done), total),
         )
-        for material in (sampled.material, frozen)
+        for material in materials
     ]
-    return _report(question, sampled.sample, pairs, hard_pairs, hard, perf_counter() - started_s)
+    return _report(question, sampled.sample, pairs, list(chain(*hard_pairs)), hard, perf_counter() - started_s)
 
 
 def _report(
-    question: Question, sample: Sample, pairs: list[Pair], hard_pairs: list[Pair], hard: CaseSet | None, took_s: float
+    question: Question,
+    sample: Sample,
+    pairs: list[Pair],
+    hard_pairs: list[Pair],
+    hard: Sequence[CaseSet],
+    took_s: float,
 ) -> ShadowReport:
     both = pairs + hard_pairs
     actions, labels, segments = actions_of(both), labels_of(both), segments_of(both)
     old = side_of(question.old_version, both, lambda pair: pair.old)
     new = side_of(question.new_version, both, lambda pair: pair.new)
-    in_hard = hard_of(hard_pairs, name=hard.name, digest=hard.digest) if hard else None
+    in_hard = hard_of(hard_pairs, name=_joined(hard, "name"), digest=_joined(hard, "digest")) if hard else None
     found, statement = power_of(labels.n)
     return ShadowReport(
         report_id=question.report_id,
@@ -179,6 +184,10 @@ def _report(
         gates=gates_of(both, labels, segments, in_hard, old, new, _limits(question)),
         took_s=round(took_s, 3),
     )
+
+
+def _joined(sets: Sequence[CaseSet], part: str) -> str:
+    return "+".join(str(getattr(one, part)) for one in sets)
 
 
 def _drifted(pair: Pair, old_version: str) -> bool:

@@ -27,6 +27,7 @@ from api.cli import (
     serve,
     shadow,
     topology,
+    versions,
     why,
 )
 from api.cli.invocation import Invocation
@@ -62,6 +63,7 @@ app.add_typer(serve.sandbox, name="sandbox")
 app.add_typer(orders.app, name="orders")
 app.add_typer(reviews.app, name="reviews")
 app.command("why")(why.why)
+app.add_typer(versions.app, name="versions")
 app.command("shadow-test")(shadow.shadow_test)
 app.add_typer(topology.app, name="topology")
 app.add_typer(agents.app, name="agents")

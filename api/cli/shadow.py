@@ -30,7 +30,9 @@ def shadow_test(
     labels: Annotated[
         Path | None, typer.Option("--labels", help="What orders turned out to be (JSON lines, CSV).")
     ] = None,
-    hard_set: Annotated[Path | None, typer.Option("--hard-set", help="Another hard set than the shipped one.")] = None,
+    hard_set: Annotated[
+        Path | None, typer.Option("--hard-set", help="A hard set of your own, beside the shipped one.")
+    ] = None,
     world: Annotated[int, typer.Option("--world", min=0, max=100_000, help="Generated orders instead of our own.")] = 0,
     person: Annotated[str, typer.Option("--as", help="Who runs it.")] = "operator",
     tenant: OfTenant = None,

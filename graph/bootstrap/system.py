@@ -7,7 +7,8 @@ from typing import Any
 
 import structlog
 
-from agents import SPECS, AgentPorts, build
+from agents import SPECS, AgentPorts
+from agents.published import published
 from agents.stock_policy import POLICY as STOCK_POLICY
 from agents.taped_ports import absent, taped
 from domain.conflict import ConflictPolicy
@@ -57,6 +58,7 @@ from graph.runtime.keys import Keyspace
 from graph.runtime.leases import Leadership
 from graph.runtime.listening import Listener, Watch
 from graph.runtime.outbox import Outbox
+from graph.runtime.publications import PoliciesInForce
 from graph.runtime.relay import GROUP, AuditRelay
 from graph.runtime.risk_book import RiskBook
 from graph.runtime.stock_feed import FeedLimits, StockFeed
@@ -166,7 +168,7 @@ async def open_signalbox(
     """
     safety.check_process()
     async with AsyncExitStack() as stack:
-        yield await _build(settings, clock or SystemClock(), staff or _agents, stack)
+        yield await _build(settings, clock or SystemClock(), staff, stack)
 
 
 def load_topology(settings: Settings) -> Topology:
@@ -182,7 +184,7 @@ def load_topology(settings: Settings) -> Topology:
     return topology
 
 
-async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExitStack) -> Signalbox:
+async def _build(settings: Settings, clock: Clock, staff: Staff | None, stack: AsyncExitStack) -> Signalbox:
     topology, conflicts = load_topology(settings), load_policy(settings.conflicts_file)
     workflow = topology.workflow(ORDER_WORKFLOW)
     base = await lay(settings, clock, stack)
@@ -195,8 +197,9 @@ async def _build(settings: Settings, clock: Clock, staff: Staff, stack: AsyncExi
     models = open_models(base, stack)
     ports = taped(_ports(systems, store, feed, models))
     tapes = Tapes(without=absent(ports))
-    governance = govern(base)
+    governance = await govern(base)
     autonomy = earn(base, workflow, gate=governance.reports)
+    staff = staff or (lambda carried, given: _agents(carried, given, governance.in_force))
     examples = ExampleBook(base.engine, store.journal)
     agents = staff(workflow, ports)
     switch = DegradedSwitch(store, owner=owner, lease_ms=settings.lease_ms)
@@ -314,8 +317,8 @@ def _ports(systems: Systems, store: Store, feed: StockFeed, models: LanguageMode
     )
 
 
-def _agents(workflow: Workflow, ports: AgentPorts) -> dict[str, Agent]:
-    return {node.name: build(node.name, node.version, ports) for node in workflow.agents}
+def _agents(workflow: Workflow, ports: AgentPorts, tables: PoliciesInForce) -> dict[str, Agent]:
+    return {node.name: published(node.name, node.version, ports, tables) for node in workflow.agents}
 
 
 def _threads(

@@ -354,6 +354,7 @@ class OrderController:
             version=record.version,
             attempt_group=record.attempt_group,
             token=token,
+            accepted_at=record.came_in,
             correlation_id=record.correlation_id,
             topology_version=record.graph_version,
             exposure_usd=worth.amount if worth else None,

@@ -112,6 +112,7 @@ class Follower:
             # An order cancelled before its first run has none yet.
             attempt_group=max(1, int(occasion.result.get("attempt_group", record.attempt_group))),
             token=UNFENCED,
+            accepted_at=record.came_in,
             correlation_id=record.correlation_id,
             topology_version=record.graph_version,
             exposure_usd=Dollars(usd_minor).scaleb(-2) if isinstance(usd_minor, int) else None,

@@ -9,8 +9,9 @@ from time import perf_counter
 
 from pydantic import ValidationError
 
-from agents import AgentPorts, build
+from agents import AgentPorts
 from agents.playback_ports import playback_ports
+from agents.published import replayed
 from agents.recording import Playback, Values, on_tape
 from domain.autonomy import as_said
 from domain.decision import Decision, Mode, Verdict
@@ -81,7 +82,7 @@ class TapeDeck:
     """Plays tapes to agents of any version; each version is built once."""
 
     def __init__(
-        self, values: Mapping[str, str], decisions: Mapping[str, Decision], *, make: MakeAgent = build
+        self, values: Mapping[str, str], decisions: Mapping[str, Decision], *, make: MakeAgent = replayed
     ) -> None:
         """``values`` and ``decisions`` are what the tapes name; both may grow. ``make`` builds a version."""
         self._make = make
@@ -129,6 +130,7 @@ class TapeDeck:
             order_version=tape.order_version,
             decisions={name: self._decisions[known] for name, known in tape.seen.items()},
             now=tape.asked_at,
+            accepted_at=tape.accepted_at,
             attempt_group=tape.attempt_group,
             hints={} if tape.fallback else tape.hints,
         )
@@ -163,7 +165,7 @@ class Replays:
         """``book`` has the tapes; the decisions come from the audit beside it."""
         self._book = book
 
-    async def deck(self, tapes: Sequence[Tape], *, make: MakeAgent = build) -> TapeDeck:
+    async def deck(self, tapes: Sequence[Tape], *, make: MakeAgent = replayed) -> TapeDeck:
         """A deck with everything these tapes name; they must be of one tenant."""
         if not tapes:
             return TapeDeck({}, {}, make=make)

@@ -203,6 +203,7 @@ class Rescoring:
             version=record.version,
             attempt_group=max(1, record.attempt_group),
             token=UNFENCED,
+            accepted_at=record.came_in,
             correlation_id=record.correlation_id,
             topology_version=record.graph_version,
             exposure_usd=None,

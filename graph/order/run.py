@@ -31,6 +31,8 @@ class OrderRun:
     topology_version: str
     exposure_usd: Decimal | None
     """The order's value in US dollars; None when there is no exchange rate."""
+    accepted_at: datetime | None = None
+    """When the order came in."""
     exposure_rate: str = ""
     """The dated rate the value rests on and how fresh it is (``ecb:USDHKD:2026-11-11 fresh``); empty without one."""
     decisions: Latest = field(default_factory=lambda: Latest({}))
@@ -88,6 +90,7 @@ class OrderRun:
             order_version=self.version,
             decisions=self.decisions.as_now(),
             now=now,
+            accepted_at=self.accepted_at,
             attempt_group=self.attempt_group,
             hints=hints or {},
         )

@@ -50,6 +50,7 @@ class Tapes:
             agent=decision.agent,
             version=decision.versions.agent,
             asked_at=asked.at,
+            accepted_at=run.accepted_at,
             order=digest,
             order_version=run.version,
             attempt_group=run.attempt_group,

@@ -70,6 +70,11 @@ class OrderRecord:
     """The customer's locale; the tenant's until the order has been read."""
 
     @property
+    def came_in(self) -> datetime | None:
+        """When the order was accepted; None when that was not written down."""
+        return datetime.fromisoformat(self.accepted_at) if self.accepted_at else None
+
+    @property
     def changed(self) -> bool:
         """Whether the order has changed since the current attempt group began."""
         return self.content_version > self.judged_version > 0

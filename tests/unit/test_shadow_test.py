@@ -77,7 +77,7 @@ async def report_on(hard: CaseSet | None, make: MakeAgent = build, *, new: str =
     none = Sampled(
         material=Material(cases=(), deck=TapeDeck({}, {}, make=make)), sample=Sample(source="audit", asked=0, found=0)
     )
-    return await shadow_test(question, none, hard, make, lambda _done, _total: None)
+    return await shadow_test(question, none, [hard] if hard else [], make, lambda _done, _total: None)
 
 
 def part(hard: CaseSet, count: int) -> CaseSet:
