@@ -9,6 +9,7 @@ from agents.exchange import Exchange
 from agents.fraud_segments import Segments, SegmentTable, ShippedSegments
 from agents.network import Network
 from agents.reads import (
+    ANSWER,
     CONFIRMED,
     COUNT,
     DEMAND,
@@ -25,12 +26,14 @@ from agents.reads import (
     confirmed_key,
     count_key,
     hidden,
+    question_key,
 )
 from agents.recording import NotRecorded, playback
 from domain.catalogue import Product
 from domain.fx import Rate, RateTable
 from domain.ids import Sku, WarehouseId
 from domain.inventory import DemandTable, FeedState, StockLevel
+from domain.language import Answer, Check, LanguageRequest
 from domain.pick_wave import UnitPrices
 from domain.ports import CustomerHistory, RatePort, SegmentPort
 from domain.risk import CustomerException
@@ -50,6 +53,7 @@ def playback_ports() -> AgentPorts:
         feed=tape,
         demand=tape,
         unit_prices=tape,
+        language=tape,
     )
 
 
@@ -165,3 +169,6 @@ class _Tape:
         # A tape from before there were any has none.
         prices: UnitPrices | None = playback().recall(UNIT_PRICES, None)
         return prices
+
+    async def ask(self, request: LanguageRequest, *, check: Check | None = None) -> Answer:
+        return playback().answer(ANSWER, question_key(request))

@@ -12,6 +12,7 @@ from domain.catalogue import Product
 from domain.fx import Rate
 from domain.ids import Sku, WarehouseId
 from domain.inventory import Demand, FeedState, StockLevel
+from domain.language import Answered, LanguageRequest, Unanswered
 from domain.pick_wave import UnitPrices
 from domain.ports import CustomerHistory
 from domain.risk import CustomerException, SegmentSnapshot
@@ -58,10 +59,17 @@ BUDGET: Read[Offer] = _read("review.budget", Offer)
 KNOWN_GOODS: Read[dict[Sku, Product]] = _read("routing.products", dict[Sku, Product])
 """Products routing had read before: what its fallback works with."""
 
+ANSWER: Read[Answered | Unanswered] = _read("model.answer", Answered | Unanswered)
+
 
 def hidden(value: str) -> str:
     """What a card, phone or address is called in the name of a read: the same value has the same name, and no more."""
     return sha256(value.encode()).hexdigest()[:16]
+
+
+def question_key(request: LanguageRequest) -> str:
+    """Names one question to a language model."""
+    return f"{request.prompt}:{hidden(repr(request))}"
 
 
 def count_key(*, name: str, value: str, since: datetime, distinct: str) -> str:

@@ -14,6 +14,7 @@ from agents.exchange import Exchange
 from agents.fraud_segments import Segments, SegmentTable
 from agents.network import Network
 from agents.reads import (
+    ANSWER,
     CONFIRMED,
     COUNT,
     DEMAND,
@@ -30,12 +31,14 @@ from agents.reads import (
     confirmed_key,
     count_key,
     hidden,
+    question_key,
 )
 from agents.recording import SharedTexts, noted, recorder
 from domain.catalogue import Product
 from domain.fx import Rate, RateTable
 from domain.ids import Sku, WarehouseId
 from domain.inventory import DemandTable, FeedState, StockLevel
+from domain.language import Answer, Check, LanguageRequest
 from domain.pick_wave import UnitPrices
 from domain.ports import (
     ActivityReads,
@@ -44,6 +47,7 @@ from domain.ports import (
     CustomerReads,
     DemandPort,
     FeedPort,
+    LanguagePort,
     RiskBookPort,
     UnitPricePort,
     WarehouseReads,
@@ -68,6 +72,7 @@ def taped(ports: AgentPorts) -> AgentPorts:
             "risk_book": _RiskBook(ports.risk_book),
             "feed": _Feed(ports.feed) if ports.feed is not None else None,
             "demand": _Demand(ports.demand) if ports.demand is not None else None,
+            "language": _Language(ports.language),
             "unit_prices": _UnitPrices(ports.unit_prices) if ports.unit_prices is not None else None,
         }
     )
@@ -242,3 +247,11 @@ class _UnitPrices:
 
     async def prices(self, *, tenant: str, now: datetime) -> UnitPrices | None:
         return await noted(UNIT_PRICES, "", self._inner.prices(tenant=tenant, now=now))
+
+
+class _Language:
+    def __init__(self, inner: LanguagePort) -> None:
+        self._inner = inner
+
+    async def ask(self, request: LanguageRequest, *, check: Check | None = None) -> Answer:
+        return await noted(ANSWER, question_key(request), self._inner.ask(request, check=check))

@@ -192,8 +192,7 @@ async def _build(settings: Settings, clock: Clock, staff: Staff | None, stack: A
     feed = StockFeed(batcher, keys, FEED_LIMITS, clock=clock)
     base = replace(base, systems=replace(base.systems, wms=WatchedWarehouse(base.systems.wms, feed, clock)))
     systems = base.systems
-    parking = _parking(base, feed)
-    effects = _effects(base)
+    parking, effects = _parking(base, feed), _effects(base)
     models = open_models(base, stack)
     ports = taped(_ports(systems, store, feed, models))
     tapes = Tapes(without=absent(ports))
