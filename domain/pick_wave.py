@@ -31,6 +31,8 @@ class Agreed(Document):
     """Booked in place of the replaced ones."""
     mark: str
     """Part of every effect key of this change."""
+    tries: int = 0
+    """How often picking was refused on both sides; each later try has keys of its own."""
 
 
 class WaveChange(Document):

@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from itertools import combinations, product
+from typing import Self
 
 from domain.autonomy import note_of
 from domain.conflict import ConflictPolicy, Resolution, Side
@@ -19,7 +20,7 @@ from domain.resolution import Settle, resolve
 from domain.values import Plain, digest
 from graph.topology.conflict_policy import shipped_policy
 from graph.topology.conflicts import nearest
-from graph.topology.model import AgentNode, Autonomy, Rule
+from graph.topology.model import AgentNode, Autonomy, Rule, Workflow
 
 _SETTLED = {
     Rule.MOST_SEVERE: Settle.MOST_SEVERE,
@@ -105,6 +106,11 @@ class Policy:
     """What the topology declares per facet; a facet takes the rule of the nearest one that contains it."""
     calibrated_at: Mapping[str, datetime] = field(default_factory=dict)
     """When each agent's calibrator was fitted; agents not named only declare their confidence."""
+
+    @classmethod
+    def of(cls, workflow: Workflow, conflicts: ConflictPolicy) -> Self:
+        """The policy of a workflow: the conflict policy in force, within what its topology declares."""
+        return cls(conflicts=conflicts, rules={declared.facet: declared.rule for declared in workflow.conflict_rules})
 
 
 def judge(

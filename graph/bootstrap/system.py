@@ -207,7 +207,7 @@ async def _build(settings: Settings, clock: Clock, staff: Staff | None, stack: A
         _carried(workflow, settings), store, effects, parking, lambda carried: staff(carried, ports), switch=switch,
         tapes=tapes, conflicts=conflicts, reviews=reviews, examples=examples, earning=autonomy.earning,
     )  # fmt: skip
-    controller = _controller(base, threads, effects, Rewaving(store, effects, workflow, agents))
+    controller = _controller(base, threads, effects, Rewaving(store, effects, workflow, agents, conflicts=conflicts))
     leadership = Leadership(batcher, keys, "relay", owner, lease_ms=settings.lease_ms)
     rescoring = Rescoring(store, switch, workflow, agents, effects)
     waves = pick_waves(base, agents, switch)

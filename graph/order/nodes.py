@@ -58,9 +58,7 @@ class OrderNodes:
         self._journal = journal
         self._clock = clock
         self._metrics = metrics
-        self._policy = Policy(
-            conflicts=conflicts, rules={declared.facet: declared.rule for declared in workflow.conflict_rules}
-        )
+        self._policy = Policy.of(workflow, conflicts)
 
     def agent(self, node: AgentNode) -> NodeFunction:
         """The node that asks one agent."""

@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from domain.conflict import ConflictPolicy
 from domain.decision import Decision, Verdict
-from domain.errors import Transient
+from domain.errors import InputError, Transient
 from domain.event import decision_event
 from domain.ids import stable_id
 from domain.order import OrderProgress
@@ -17,17 +18,24 @@ from domain.ports import Agent
 from domain.shipment import Parcel, RoutePlan
 from domain.values import Plain
 from graph.effects import Effects
-from graph.gate import GateAction, judge
+from graph.gate import GateAction, Policy, judge
 from graph.order.asking import MODES, decided
 from graph.order.release import ROUTE_AGENT, plan_in_force
 from graph.order.run import OrderRun
-from graph.order.wave_effects import NotMoved, WaveEffects, booked, hold_of
+from graph.order.wave_effects import NotMoved, NotRestored, WaveEffects, booked, hold_of
 from graph.runtime.orders import OrderRecord
 from graph.runtime.store import Store
 from graph.topology.model import Workflow
 
 CHANGED = "order.wave.changed"
 KEPT = "order.wave.kept"
+_RELEASED = frozenset({OrderProgress.FULFILLED, OrderProgress.DEAD_LETTER})
+
+
+class Stranded(InputError):
+    """A released order whose change was refused after the goods were moved, and whose way back was refused too."""
+
+    code = "wave.stranded"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,25 +48,40 @@ class Kept:
 class Rewaving:
     """Changes the plans of released orders whose lease the caller holds."""
 
-    def __init__(self, store: Store, effects: Effects, workflow: Workflow, agents: Mapping[str, Agent]) -> None:
-        """``workflow`` and ``agents`` are those in force: whoever judges a route is asked about the new one."""
+    def __init__(
+        self,
+        store: Store,
+        effects: Effects,
+        workflow: Workflow,
+        agents: Mapping[str, Agent],
+        *,
+        conflicts: ConflictPolicy,
+    ) -> None:
+        """``workflow``, ``agents`` and ``conflicts`` are those in force: who judges a route is asked about the new one."""
         self._store = store
         self._effects = effects
         self._carrying = WaveEffects(effects)
         self._agents = agents
         self._nodes = [n for n in workflow.tier_2 if n.name == ROUTE_AGENT or ROUTE_AGENT in n.depends_on]
+        self._policy = Policy.of(workflow, conflicts)
 
     async def change(self, record: OrderRecord, run: OrderRun) -> None:
         """Carry out the change noted on the record, or say why the order keeps its plan.
 
         Raises:
             Transient: it cannot be done now; calling again goes on where this stopped.
+            Stranded: neither the new plan nor the old one can be picked; the order is a dead letter until a person
+                replays it, which tries both once more, or cancels it.
         """
         change = WaveChange.from_json(record.wave)
+        if record.progress not in _RELEASED:
+            # Cancelled since, and everything taken back with it: what is left of the change must not begin again.
+            await self._close(run, change, KEPT, {"why": f"the order is {record.progress}"}, was=record.progress)
+            return
         if change.agreed is None:
             answer = await self._agree(record, run, change)
             if isinstance(answer, Kept):
-                await self._close(run, change, KEPT, {"why": answer.why})
+                await self._close(run, change, KEPT, {"why": answer.why}, was=record.progress)
                 return
             change = change.model_copy(update={"agreed": answer})
             now = self._store.clock.now()
@@ -71,11 +94,14 @@ class Rewaving:
             left = await self._carrying.carry_out(run, agreed)
         except NotMoved as why:
             await self._journal(run, agreed.restored)
-            await self._close(run, change, KEPT, {"why": f"the change was undone: {why}"})
+            await self._close(run, change, KEPT, {"why": f"the change was undone: {why}"}, was=record.progress)
             return
+        except NotRestored as why:
+            await self._strand(run, change, agreed, str(why))
+            raise Stranded(str(why)) from why
         after = RoutePlan.model_validate(agreed.decisions[-1].facts["plan"])
         facts: dict[str, Plain] = {"before": _figures(change.before), "after": _figures(after), "left": [*left]}
-        await self._close(run, change, CHANGED, facts)
+        await self._close(run, change, CHANGED, facts, was=record.progress)
 
     async def _agree(self, record: OrderRecord, run: OrderRun, change: WaveChange) -> Agreed | Kept:
         in_force = plan_in_force(run.decisions)
@@ -129,7 +155,7 @@ class Rewaving:
     def _objection(self, run: OrderRun, taken: list[Decision]) -> str:
         """Why the gate does not let the change through; empty when it does."""
         judgement = judge(
-            self._nodes, {d.agent: d for d in taken}, exposure_usd=run.exposure_usd
+            self._nodes, {d.agent: d for d in taken}, exposure_usd=run.exposure_usd, policy=self._policy
         )  # fmt: skip
         if judgement.action is GateAction.PROCEED:
             return ""
@@ -146,10 +172,45 @@ class Rewaving:
             )
             await self._store.journal.record(run.thread, decision, event, token=run.token)
 
-    async def _close(self, run: OrderRun, change: WaveChange, kind: str, facts: dict[str, Plain]) -> None:
+    async def _close(
+        self, run: OrderRun, change: WaveChange, kind: str, facts: dict[str, Plain], *, was: OrderProgress
+    ) -> None:
+        """End the change; an order that was stranded by it is released again."""
         now = self._store.clock.now()
-        event = run.event(kind, {"wave": change.wave, **facts}, at=now, part=change.wave)
-        await self._store.journal.advance(run.thread, {"wave": ""}, [event], token=run.token, at=now)
+        events = [run.event(kind, {"wave": change.wave, **facts}, at=now, part=change.wave)]
+        fields = {"wave": ""}
+        if was is OrderProgress.DEAD_LETTER and change.agreed is not None:
+            released = OrderProgress.FULFILLED.value
+            fields |= {
+                "progress": released,
+                "detail": "released again after a stranded change",
+                "changed_at": now.isoformat(),
+            }
+            again: dict[str, Plain] = {
+                "progress": released,
+                "detail": fields["detail"],
+                "total": run.order.total.model_dump(mode="json"),
+                "usd_minor": run.usd_minor,
+                "channel": run.order.channel.value,
+                "attempt_group": run.attempt_group,
+                "again": True,
+            }
+            events.append(run.event(f"order.progress.{released}", again, at=now, part=change.wave))
+        await self._store.journal.advance(run.thread, fields, events, token=run.token, at=now)
+
+    async def _strand(self, run: OrderRun, change: WaveChange, agreed: Agreed, why: str) -> None:
+        """Show on the order that nothing is certain to be picked for it; the next try is one with keys of its own."""
+        now, tried = self._store.clock.now(), agreed.tries + 1
+        event = run.event("order.dead_lettered", {"reason": why, "wave": change.wave}, at=now, part=f"w{tried}")
+        kept = change.model_copy(update={"agreed": agreed.model_copy(update={"tries": tried})})
+        fields = {
+            "wave": kept.to_json(),
+            "progress": OrderProgress.DEAD_LETTER.value,
+            "detail": why[:500],
+            "changed_at": now.isoformat(),
+        }
+        await self._store.journal.advance(run.thread, fields, [event], token=run.token, at=now)
+        self._store.metrics.reached(OrderProgress.DEAD_LETTER)
 
 
 def _agreement(

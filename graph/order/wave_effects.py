@@ -11,7 +11,7 @@ import structlog
 from domain.effect import Effect, EffectKind, EffectRecord, Receipt
 from domain.errors import ConnectorRejected, InsufficientStock, TooLate
 from domain.ids import EffectKey
-from domain.intent import RecallFulfilments
+from domain.intent import CreateFulfilment, RecallFulfilments
 from domain.pick_wave import Agreed, Booked
 from domain.shipment import Parcel, RoutePlan
 from domain.values import Document
@@ -28,6 +28,10 @@ class NotMoved(Exception):
     """The change was refused and undone; the order stands as it did."""
 
 
+class NotRestored(Exception):
+    """The change was refused after the goods were moved, and so was the way back: nothing is certain to be picked."""
+
+
 class WaveEffects:
     """Applies one agreed change through the effect ledger."""
 
@@ -40,6 +44,7 @@ class WaveEffects:
 
         Raises:
             NotMoved: a system refused; what was done is undone.
+            NotRestored: the warehouse refused to pick the new parcels and to take the goods back.
             Transient: a system did not answer; calling again goes on where this stopped.
         """
         tracking: dict[int, str] = {}
@@ -65,28 +70,58 @@ class WaveEffects:
                 wanted = fulfilment_of(
                     run.order, parcel, hold_key=agreed.hold_key, tracking=tracking[parcel.number]
                 )  # fmt: skip
-                made = await self._do(run, agreed, EffectKind.CREATE_FULFILMENT, wanted, part=str(parcel.number))
+                made = await self._pick_one(run, agreed, wanted)
                 picked.append(made.key)
         except REFUSED as why:
-            old = [booked.parcel for booked in agreed.replaced]
-            await self._move(run, agreed, picked, old, back="b")
-            for booked in agreed.replaced:
-                again = fulfilment_of(
-                    run.order, booked.parcel, hold_key=agreed.hold_key, tracking=booked.tracking
-                )  # fmt: skip
-                part = str(booked.parcel.number)
-                await self._do(run, agreed, EffectKind.CREATE_FULFILMENT, again, part=part, back="b")
+            try:
+                await self._go_back(run, agreed, picked)
+            except REFUSED as again:
+                raise NotRestored(
+                    f"the warehouse would not pick the new parcels ({why}) and would not take the goods back ({again}); "
+                    "mend it there and replay this letter, or cancel the order"
+                ) from again
             await self._void(run, agreed, self._label_keys(run, agreed))
             raise NotMoved(str(why)) from why
 
+    async def _pick_one(self, run: OrderRun, agreed: Agreed, wanted: CreateFulfilment) -> Receipt:
+        """Pick under the key of an earlier try where that one was accepted, else under this try's own."""
+        part = str(wanted.parcel)
+        for earlier in range(agreed.tries):
+            try:
+                return await self._do(
+                    run, agreed, EffectKind.CREATE_FULFILMENT, wanted, part=part, again=_again(earlier)
+                )  # fmt: skip
+            except REFUSED:
+                continue
+        return await self._do(
+            run, agreed, EffectKind.CREATE_FULFILMENT, wanted, part=part, again=_again(agreed.tries)
+        )  # fmt: skip
+
+    async def _go_back(self, run: OrderRun, agreed: Agreed, picked: Sequence[EffectKey]) -> None:
+        again = f"b{_again(agreed.tries)}"
+        old = [booked.parcel for booked in agreed.replaced]
+        await self._move(run, agreed, picked, old, again=again)
+        for booked in agreed.replaced:
+            wanted = fulfilment_of(
+                run.order, booked.parcel, hold_key=agreed.hold_key, tracking=booked.tracking
+            )  # fmt: skip
+            part = str(booked.parcel.number)
+            await self._do(run, agreed, EffectKind.CREATE_FULFILMENT, wanted, part=part, again=again)
+
     async def _move(
-        self, run: OrderRun, agreed: Agreed, recalled: Sequence[EffectKey], parcels: Iterable[Parcel], *, back: str = ""
+        self,
+        run: OrderRun,
+        agreed: Agreed,
+        recalled: Sequence[EffectKey],
+        parcels: Iterable[Parcel],
+        *,
+        again: str = "",
     ) -> None:
         lines = tuple(line for parcel in parcels for line in hold_lines(run.order, parcel))
         move = RecallFulfilments(
             order_id=run.order_id, hold_key=agreed.hold_key, fulfilment_keys=tuple(recalled), lines=lines
         )
-        await self._do(run, agreed, EffectKind.RECALL_FULFILMENTS, move, back=back)
+        await self._do(run, agreed, EffectKind.RECALL_FULFILMENTS, move, again=again)
 
     async def _void_old(self, run: OrderRun, agreed: Agreed) -> list[str]:
         """Void the labels nobody needs any more; one that cannot be is paper in the bin, and is named."""
@@ -121,10 +156,10 @@ class WaveEffects:
         return {_key(run, agreed, EffectKind.BOOK_LABEL, str(parcel.number)) for parcel in agreed.parcels}
 
     async def _do(
-        self, run: OrderRun, agreed: Agreed, kind: EffectKind, args: Document, *, part: str = "", back: str = ""
+        self, run: OrderRun, agreed: Agreed, kind: EffectKind, args: Document, *, part: str = "", again: str = ""
     ) -> Receipt:
         effect = Effect(
-            key=_key(run, agreed, kind, part, back=back),
+            key=_key(run, agreed, kind, part, again=again),
             kind=kind,
             tenant=run.tenant,
             entity_id=run.order_id,
@@ -135,8 +170,12 @@ class WaveEffects:
         return await self._effects.apply(run.holder, effect, heed_cancel=False)
 
 
-def _key(run: OrderRun, agreed: Agreed, kind: EffectKind, part: str, *, back: str = "") -> EffectKey:
-    return effect_key(run.tenant, run.order_id, kind, f"{part}{agreed.mark}{back}", run.attempt_group)
+def _key(run: OrderRun, agreed: Agreed, kind: EffectKind, part: str, *, again: str = "") -> EffectKey:
+    return effect_key(run.tenant, run.order_id, kind, f"{part}{agreed.mark}{again}", run.attempt_group)
+
+
+def _again(tries: int) -> str:
+    return f"r{tries}" if tries else ""
 
 
 def booked(plan: RoutePlan, standing: Sequence[EffectRecord]) -> dict[int, Booked] | None:
@@ -159,6 +198,6 @@ def hold_of(standing: Sequence[EffectRecord]) -> EffectKey | None:
 
 
 def _newest(standing: Sequence[EffectRecord], kind: EffectKind) -> dict[int, EffectRecord]:
-    """By parcel number, which begins the part of the key: ``1``, ``1w2``, ``1w2b``."""
+    """By parcel number, which begins the part of the key: ``1``, ``1w2``, ``1w2b``, ``1w2br1``."""
     parts = [(record.key.rsplit("/", 2)[1].partition("w")[0], record) for record in standing if record.kind is kind]
     return {int(number): record for number, record in parts if number.isdigit()}

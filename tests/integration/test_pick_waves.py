@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from agents.wave_calendar import last_wave, next_wave
+from api.reconcile.check import reconcile
 from domain.degraded import Override
 from domain.effect import EffectKind
 from domain.order import OrderProgress
@@ -192,6 +193,83 @@ async def test_a_parcel_the_new_site_will_not_pick_goes_back(rig: Rig) -> None:
         await sandbox.store.write(lose)
         await looking
         await kept(rig, order_id, before, had)
+
+
+async def hold_is(rig: Rig, order_id: str, state: str) -> None:
+    """The warehouse system's own record of the order's hold, changed behind everybody's back."""
+    assert rig.box.sandbox is not None
+    await rig.box.sandbox.store.write(
+        lambda connection: connection.execute("UPDATE holds SET state = ? WHERE order_id = ?", (state, order_id))
+    )
+
+
+async def stranded(rig: Rig) -> str:
+    """An order whose goods were moved, that nobody picks, and whose goods cannot go back."""
+    order_id, _ = await released_far(rig)
+    sandbox = rig.box.sandbox
+    assert sandbox is not None
+    await sandbox.faults.set(Fault(system="wms", call="create_fulfilment", mode=FaultMode.DELAY, seconds=1.0))
+    await rig.box.waves.index.ask([TENANT])
+    looking = asyncio.get_running_loop().create_task(rig.box.waves.tick(stopping := asyncio.Event()))
+    await rig.has_applied(order_id, EffectKind.RECALL_FULFILMENTS)
+    await hold_is(rig, order_id, "released")
+    record = await rig.settled(order_id, at=[AT.DEAD_LETTER])
+    stopping.set()
+    await looking
+    await sandbox.faults.clear()
+    assert "would not pick" in record.detail
+    assert "would not take the goods back" in record.detail
+    await rig.idle()
+    return order_id
+
+
+async def letters(rig: Rig, order_id: str) -> list[str]:
+    found = [one for one in await rig.box.bus.dead_letters() if one.message.headers.get("order_id") == order_id]
+    assert all("cancel the order" in one.reason for one in found)
+    return [one.letter_id for one in found]
+
+
+async def test_refused_on_both_sides_it_is_a_dead_letter_until_it_is_mended(rig: Rig) -> None:
+    """domain/R8: picking refused after the move, and the way back too: one state, told once; a replay tries both anew."""
+    async with working(rig):
+        order_id = await stranded(rig)
+        [letter] = await letters(rig, order_id)
+        await rig.history(order_id)
+        report = await reconcile(rig.box, tenant=TENANT)
+        assert (report.dead_letter, report.in_flight) == (1, 0)
+        assert [one.text for one in report.mismatches if one.check in {"orders", "order_book"}] == []
+        await rig.box.bus.replay(letter)
+        await rig.idle()
+        assert (await rig.progress(order_id)) is AT.DEAD_LETTER
+        [letter] = await letters(rig, order_id)
+        await hold_is(rig, order_id, "confirmed")
+        await rig.box.bus.replay(letter)
+        await rig.settled(order_id, at=[AT.FULFILLED])
+        await rig.idle()
+        assert await letters(rig, order_id) == []
+        assert [parcel.warehouse for parcel in (await plan_of(rig, order_id)).parcels] == [NEAR]
+        await consistent(rig, order_id)
+        kinds = [row.event_type for row in await rig.history(order_id)]
+        assert (kinds.count("order.dead_lettered"), kinds.count("order.wave.changed")) == (2, 1)
+        assert (await rig.kinds(order_id))[EffectKind.SEND_MESSAGE] == 1
+
+
+async def test_a_stranded_order_can_be_cancelled(rig: Rig) -> None:
+    """domain/R8: instead of mending it a person cancels: labels, picks and goods are given back, and the money."""
+    async with working(rig):
+        order_id = await stranded(rig)
+        await hold_is(rig, order_id, "confirmed")
+        await rig.cancel(order_id)
+        await rig.settled(order_id, at=[AT.CANCELLED])
+        [letter] = await letters(rig, order_id)
+        await rig.box.bus.replay(letter)
+        await rig.idle()
+        assert (await rig.progress(order_id)) is AT.CANCELLED
+    assert await labels(rig, order_id) == []
+    assert await picks(rig, order_id) == []
+    assert rig.box.sandbox is not None
+    assert (await rig.box.sandbox.stock_totals()).balanced
+    assert_once(await rig.applied(order_id))
 
 
 async def two_labels(rig: Rig, order_id: str) -> bool:
