@@ -40,6 +40,8 @@ class ConsoleRoute(GuardedRoute):
                 response = await _to_sign_in(request)
             except (SignalboxError, RequestValidationError, HTTPException) as error:
                 response = await refusal(request, error)
+            except Exception as error:  # noqa: BLE001  # the edge of the console: a person must get a page, with a number to quote
+                response = await failure(request, error)
             return _with_form_cookie(request, response)
 
         return guarded
@@ -65,7 +67,8 @@ async def refusal(request: Request, error: Exception) -> Response:
     problem = problems.of_error(error, request.url.path)
     request.scope[CODE_SCOPE_KEY] = problem.code
     known = isinstance(error, InputError | Refused | Transient)
-    visit: Visit = getattr(request.state, "visit", None) or Visit(request=request, console=console_of(request), csrf="")
+    bare = Visit(request=request, console=console_of(request), csrf="")
+    visit: Visit = bare if isinstance(error, Transient) else getattr(request.state, "visit", bare)
     if isinstance(error, SessionOver):
         return await _session_over(request, error)
     response = await visit.page(
@@ -79,6 +82,17 @@ async def refusal(request: Request, error: Exception) -> Response:
     for name, value in problem.headers:
         response.headers[name] = value
     return response
+
+
+async def failure(request: Request, error: Exception) -> Response:
+    """What nobody foresaw, as a page without a menu, which may be what failed; the log has the rest under its number."""
+    problem = problems.unexpected(error, request.url.path)
+    request.scope[CODE_SCOPE_KEY] = problem.code
+    visit = Visit(request=request, console=console_of(request), csrf="")
+    said = orjson.loads(problem.body)["detail"]
+    return await visit.page(
+        "refusal.html", status=problem.status, title="This did not work", said=said, decided=None, back=""
+    )
 
 
 _TITLES = {

@@ -362,3 +362,15 @@ async def test_a_one_time_link_works_once_and_here_only(tmp_path: Path) -> None:
             assert (await here.get(link)).status_code == 404
         with pytest.raises(Forbidden):
             await one_time_link(rig.box, tenants.get("default"), "", person="nobody")
+
+
+async def test_a_failure_is_a_page_too(tmp_path: Path) -> None:
+    """A broken database gives a readable page with a number to quote, and nothing of our insides."""
+    async with opened(fast_settings(tmp_path)) as rig, signed_in(console_of_rig(rig), "ops") as browser:
+        async with rig.box.engine.begin() as connection:
+            await connection.exec_driver_sql("DROP TABLE audit_events")
+        page = await browser.get("/console")
+        assert (page.status_code, page.headers["content-type"]) == (500, "text/html; charset=utf-8")
+        assert "quote" in page.text
+        assert "audit_events" not in page.text
+        assert (await browser.get("/console/orders")).status_code == 200
