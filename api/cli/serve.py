@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli.invocation import Invocation, invocation_of, run
+from api.cli.sandbox_slack import serve_slack
 from api.cli.terminal import AsJson, print_json, remark, say, table
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ def serve_sandbox(
 ) -> None:
     """Serve OMS, WMS, carriers, CRM, ERP, payment and channels over HTTP, so that the real connectors are exercised."""
     run(_serve_sandbox(invocation_of(context).settings(), host, port, token))
+
+
+sandbox.command("slack")(serve_slack)
 
 
 def keys(

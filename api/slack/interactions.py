@@ -204,7 +204,10 @@ class SlackInteractions:
         if action in _ONE_CLICK:
             chosen = _ONE_CLICK[action]
             await self._decide(
-                clicked, review, person, (chosen, f"{chosen.value} on the Slack card, no reason given", {})
+                clicked,
+                review,
+                person,
+                (chosen, f"one click on “{chosen.value}” on the Slack card, no reason given", {}),
             )
         elif action == DETAILS:
             if review.answer is not None:

@@ -12,7 +12,7 @@ from graph.bootstrap.settings import Settings
 from graph.runtime.journal import TOPIC as JOURNAL
 from graph.runtime.listening import Listener, Watch
 from graph.runtime.review_cards import ReviewCards
-from graph.runtime.review_posting import CardListener, CardPoster
+from graph.runtime.review_posting import CardListener, CardPoster, Pace
 from tools.slack.channel import SlackChannel
 from tools.slack.signing import MIN_SECRET_CHARS, SigningSecret
 from tools.slack.workspace import SlackWorkspace
@@ -58,7 +58,9 @@ def build_review_channels(base: Foundation, stack: AsyncExitStack) -> ReviewChan
         stack.push_async_callback(teams.close)
         channels.append(teams)
     if channels:
-        made.poster = CardPoster(channels, cards, base.store.reviews, base.clock)
+        made.poster = CardPoster(
+            channels, cards, base.store.reviews, base.clock, pace=Pace(lease_s=base.settings.claim_idle_ms / 1000)
+        )
         listener = CardListener(channels, cards, base.clock, chat_user=lambda t, person: made.people(t, person))
         made.listeners, made.watches = (listener,), (Watch("review_channels", made.poster.watch),)
     else:

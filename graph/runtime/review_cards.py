@@ -113,6 +113,10 @@ class ReviewCards:
         )
         return [Place.of_member(text(member)) for member in found]
 
+    async def keep(self, place: Place, *, until: datetime) -> None:
+        """Lengthen the lease of a message in hand; one that is done stays done."""
+        await self._redis.execute("ZADD", self._keys.cards_due(), "XX", millis(until), place.member)
+
     async def find(self, place: Place) -> Card:
         """What is known of the message."""
         fields = pairs(await self._redis.execute("HGETALL", self._card(place)))

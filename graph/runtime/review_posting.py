@@ -6,8 +6,8 @@ until it is back. A card is compared with the review as it is now, so late and r
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -31,9 +31,8 @@ from graph.runtime.reviews import ReviewDesk
 log = structlog.get_logger(__name__)
 
 BATCH = 8
-LEASE = timedelta(seconds=60)
 BUSY_S = 40.0
-"""One message takes no longer than this; well inside the lease."""
+"""One message takes no longer than this at a time."""
 NUDGES = {"review.reminded": NudgeKind.REMINDER, "review.escalated": NudgeKind.ESCALATION}
 
 
@@ -42,6 +41,8 @@ class Pace:
     """How often is looked and tried again."""
 
     poll_s: float = 0.5
+    lease_s: float = 60.0
+    """What a silent worker had in hand is taken over after this; one that lives keeps it."""
     first_s: float = 1.0
     most_s: float = 60.0
     unclear_s: float = 5.0
@@ -141,14 +142,14 @@ class CardPoster:
         Raises:
             StoreUnavailable: the record cannot be read now.
         """
-        places = await self._cards.take(now=self._clock.now(), lease=LEASE, count=BATCH)
+        places = await self._cards.take(now=self._clock.now(), lease=timedelta(seconds=self.pace.lease_s), count=BATCH)
         await asyncio.gather(*(self._attempt(place) for place in places))
         return bool(places)
 
     async def _attempt(self, place: Place) -> None:
         card = await self._cards.find(place)
         try:
-            async with asyncio.timeout(BUSY_S):
+            async with asyncio.timeout(BUSY_S), self._kept(place):
                 closed = await self._bring_up_to_date(place, card)
         except StoreUnavailable:
             raise
@@ -158,6 +159,24 @@ class CardPoster:
             await self._later(place, card, failure)
         else:
             await self._cards.done(place, card, now=self._clock.now(), closed=closed)
+
+    @asynccontextmanager
+    async def _kept(self, place: Place) -> AsyncIterator[None]:
+        """Nobody else is given the message for the length of the block."""
+
+        async def keep() -> None:
+            while True:
+                await asyncio.sleep(self.pace.lease_s / 3)
+                with suppress(StoreUnavailable):
+                    until = self._clock.now() + timedelta(seconds=self.pace.lease_s)
+                    await self._cards.keep(place, until=until)
+
+        keeping = asyncio.get_running_loop().create_task(keep())
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.wait({keeping})
 
     async def _bring_up_to_date(self, place: Place, card: Card) -> bool:
         """Post or change one message; says whether its story is over."""

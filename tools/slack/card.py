@@ -41,7 +41,7 @@ def card(review: Review, standing: tuple[str, ...] = (), *, console_url: str = "
     told = summary_of(review)
     blocks: list[Block] = [
         HeaderBlock(text=plain(told.title, HEADER_CHARS)),
-        ContextBlock(elements=[plain(told.subtitle, 300), _deadline(told)]),
+        ContextBlock(elements=[plain(told.subtitle, 300), *([] if told.outcome else [_deadline(told)])]),
         *_opinion(told),
         *_facts(told.facts),
         *_list("On the desk", standing if review.state is ReviewState.OPEN else ()),
