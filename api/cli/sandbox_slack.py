@@ -44,7 +44,9 @@ async def _serve(settings: "Settings", host: str, port: int, app_url: str) -> No
                 f"SIGNALBOX_SLACK_CHANNEL={next(iter(world.channels))} SIGNALBOX_PUBLIC_URL={app}"
             )
             people = ", ".join(
-                f"{{id: {name}, roles: [ops], slack_user: {user}}}" for user, name in world.users.items()
+                f"{{id: {name}, roles: [ops], slack_user: {user}}}"
+                for user, name in world.users.items()
+                if name != "stranger"
             )
             remark(f"and in the tenants file: people: [{people}]")
             await until_told(ending([task]))

@@ -5,6 +5,7 @@ from typing import Any
 
 from domain.autonomy import is_blind
 from domain.decision import Decision
+from domain.ids import ReviewId
 from domain.order import OrderProgress
 from domain.review import Review
 from domain.review_policy import ReviewPolicy, Topic
@@ -81,7 +82,6 @@ class Reviewing:
 
     def _review(self, state: OrderGraphState, run: OrderRun, now: datetime) -> Review:
         stage = stage_name(state)
-        shard = self._keys.shard_of(run.thread)
         grounds = state.get("grounds", [])
         topic = Topic(
             entity_type="order",
@@ -91,7 +91,7 @@ class Reviewing:
             exposure_usd_minor=run.usd_minor,
         )
         queue = self._policy.queue_for(topic)
-        asked = review_id(run.thread, stage, run.attempt_group, state.get("round", 0), shard=shard)
+        asked = self._asked(state, run)
         confidences = [d.confidence for d in run.decisions.values() if d.confidence is not None]
         return Review(
             review_id=asked,
@@ -113,17 +113,22 @@ class Reviewing:
             correlation_id=run.correlation_id,
             currency=run.order.currency,
             locale=run.order.locale,
-            blind=only_suggestions(state) and is_blind(run.tenant, asked),
+            blind=_blind(state, run, asked),
             proposed_by=tuple(sorted(f"agent:{name}" for name in run.decisions)),
             created_at=now,
             deadline=queue.deadline(now, run.order.ship_by),
             thread_id=run.thread,
         )
 
+    def _asked(self, state: OrderGraphState, run: OrderRun) -> ReviewId:
+        shard = self._keys.shard_of(run.thread)
+        return review_id(run.thread, stage_name(state), run.attempt_group, state.get("round", 0), shard=shard)
+
     def payload(self, state: OrderGraphState, run: OrderRun) -> dict[str, Any]:
         """What the thread's interrupt shows: a human-in-the-loop request that common inboxes can render."""
         args: dict[str, Plain] = {"order_id": run.order_id, "resume_to": list(state.get("resume_to", []))}
-        description = "\n".join(str(g["sentence"]) for g in state.get("grounds", []))
+        blind = _blind(state, run, self._asked(state, run))
+        description = BLIND if blind else "\n".join(str(g["sentence"]) for g in state.get("grounds", []))
         return {**inbox_request("release_order", args, description), "stage": stage_name(state)}
 
     async def finish(self, run: OrderRun, progress: OrderProgress, detail: str, *, again: bool = False) -> None:
@@ -158,6 +163,10 @@ class Reviewing:
 def _keys(state: OrderGraphState) -> list[Plain]:
     """The grounds an approval covers; a failed release is tried again, not approved."""
     return [f"{g['agent']}:{g['code']}" for g in state.get("grounds", [])] if state.get("stage") else []
+
+
+def _blind(state: OrderGraphState, run: OrderRun, asked: ReviewId) -> bool:
+    return only_suggestions(state) and is_blind(run.tenant, asked)
 
 
 def stage_name(state: OrderGraphState) -> str:

@@ -530,3 +530,19 @@ async def test_without_slack_the_route_does_not_exist(tmp_path: Path) -> None:
                 answer = await client.post(f"{url_of(listener)}/slack/interactions", content=body)
         assert answer.status_code == 404
         assert plain.box.review_channels.slack is None
+
+
+async def test_the_stand_ins_page_presses_buttons_for_its_own_pages_only(rig: SlackRig) -> None:
+    """The stand-in is a product: its page shows the card, escaped, and its button answers the review."""
+    order_id, review_id = await asked(rig, lines=[line() | {"title": "<script>alert(1)</script>"}])
+    card = await rig.card_of(review_id)
+    form = {"channel": CHANNEL, "ts": card.ts, "action": APPROVE, "user": MEI}
+    async with httpx2.AsyncClient(base_url=rig.slack.base_url) as browser:
+        shown = (await browser.get("/")).text
+        assert "&lt;script&gt;" in shown
+        assert "<script>" not in shown
+        foreign = await browser.post("/", data=form, headers={"Origin": "http://evil.example"})
+        assert foreign.status_code == 403
+        await unanswered(rig, review_id)
+        assert (await browser.post("/", data=form)).status_code == 303
+    await rig.settled(order_id, at={OrderProgress.FULFILLED})

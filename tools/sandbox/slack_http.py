@@ -9,7 +9,6 @@ import orjson
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from domain.errors import Forbidden
 from domain.values import Document
 from tools.sandbox.faults import Fault
 from tools.sandbox.http_faults import after, before
@@ -150,14 +149,20 @@ def _page(routes: APIRouter, world: SlackStandIn) -> None:
     @routes.post("/")
     async def act(request: Request) -> Response:
         """A press of a button or a submitted modal, from the page."""
-        _refuse_foreign(request)
+        if _foreign(request):
+            return Response("a page of another site may not press buttons here", status_code=403)
         form = {name: values[-1] for name, values in parse_qs((await request.body()).decode()).items()}
         user = form.get("user", "")
         if "view" in form:
             payload = world.submission(form["view"], _state(world, form), user=user)
         else:
             payload = world.click(form["channel"], form["ts"], form["action"], user=user)
-        await press(world, payload)
+        try:
+            await press(world, payload)
+        except httpx2.HTTPError:
+            return Response(
+                f"{world.interactions_url} did not answer in time; is Signalbox served there?", status_code=502
+            )
         await asyncio.sleep(1.0)  # a person's pace: the card is updated behind the answer
         return RedirectResponse(f"/?user={user}", status_code=303)
 
@@ -174,7 +179,6 @@ def _state(world: SlackStandIn, form: dict[str, str]) -> dict[str, Any]:
     return values
 
 
-def _refuse_foreign(request: Request) -> None:
+def _foreign(request: Request) -> bool:
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        raise Forbidden("a page of another site may not press buttons here")
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
