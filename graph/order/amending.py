@@ -1,11 +1,16 @@
-"""What a newer version of an order changes for its customer, and why it can no longer be followed."""
+"""What a newer version of an order changes for its customer, whether that is in time, and why it can no longer be followed.
 
+Before the release a change outside its window is a person's to allow: shop and customer may rely on it already. What a
+marketplace reports is its truth, and what a person of ours edits is that person's word; neither has a window.
+"""
+
+from collections.abc import Sequence
 from datetime import datetime
 
 from domain.amendment import VERSION, Change, changes, permission
 from domain.event import Event
 from domain.order import Order, OrderProgress
-from domain.values import Plain
+from domain.values import Document, Plain
 from graph.runtime.orders import OrderRecord, happening
 
 REFUSED = "order.amendment.refused"
@@ -23,6 +28,51 @@ def too_late(record: OrderRecord) -> bool:
 def changed(before: Order | None, after: Order) -> list[Plain]:
     """The names of what changes, for the event."""
     return [] if before is None else [change.value for change in changes(before, after)]
+
+
+class LateAmendment(Document):
+    """Changes made outside their windows that no person has looked at yet."""
+
+    version: int
+    """Of the order that brought the last of them."""
+    texts: tuple[str, ...]
+
+    @property
+    def code(self) -> str:
+        """Names this question: an approval covers no later change."""
+        return f"LATE_AMENDMENT_{self.version}"
+
+    @property
+    def sentence(self) -> str:
+        """The question."""
+        late = "; ".join(self.texts)
+        return f"the customer changed the order outside its window ({late}); approve to follow, edit to ship otherwise"
+
+
+def outside_window(record: OrderRecord, after: Order, *, now: datetime) -> list[dict[str, Plain]]:
+    """The customer's changes that come too late although the order is not released, each with its rule.
+
+    Judged by the channel's own time of the version: a change made in time is not late because we were.
+    """
+    before = record.order
+    if before is None or after.channel.marketplace or too_late(record):
+        return []
+    made = min(now, after.updated_at)
+    answers = {
+        change: permission(before, change, progress=record.progress, now=made) for change in changes(before, after)
+    }
+    return [
+        {"change": change.value, "code": answer.code, "text": answer.text, "rule_id": answer.rule_id}
+        for change, answer in answers.items()
+        if not answer.allowed
+    ]
+
+
+def noted_late(record: OrderRecord, late: Sequence[dict[str, Plain]], *, version: int) -> str:
+    """What is kept with the order until a person has answered: these changes, and those that wait already."""
+    before = LateAmendment.from_json(record.late).texts if record.late else ()
+    texts = dict.fromkeys((*before, *(str(one["text"]) for one in late)))
+    return LateAmendment(version=version, texts=tuple(texts)).to_json()
 
 
 def refusal(record: OrderRecord, after: Order, *, version: int, now: datetime) -> Event | None:

@@ -114,8 +114,9 @@ class OrderController:
                 log.info("order.after_the_end", order=order.order_id, progress=progress, arrival=arrival)
                 await self._threads.discard(record.thread)
 
-    async def _noted(self, held: Held, order: Order, arrival: Arrival) -> Held:
-        return Held(record=await self._versions.note(held.record, order, arrival, held.token), token=held.token)
+    async def _noted(self, held: Held, order: Order, arrival: Arrival, *, by_person: bool = False) -> Held:
+        noted = await self._versions.note(held.record, order, arrival, held.token, by_person=by_person)
+        return Held(record=noted, token=held.token)
 
     async def _begin(self, held: Held, order: Order) -> None:
         """Start a run: write the version and the progress, note the activity, and let the graph go."""
@@ -258,7 +259,7 @@ class OrderController:
                 changed = edited(order, answer.edits, at=self._store.clock.now())
                 taught = accepted(held.record, review, answer)
                 await self._store.journal.publish(held.record.thread, taught, at=self._store.clock.now())
-                held = await self._noted(held, changed, Arrival.NEWER)
+                held = await self._noted(held, changed, Arrival.NEWER, by_person=True)
                 await self._recheck(held, f"edited by {said}", approved=approved)
             case ReviewAction.APPROVE if review.stage == RELEASE_STAGE:
                 await self._recheck(held, f"tried again on the word of {said}")
@@ -299,7 +300,7 @@ class OrderController:
             await self._finish(run, None)
             return
         if held.record.progress is not OrderProgress.RUNNING:
-            fields = {"progress": OrderProgress.RUNNING.value}
+            fields = {"progress": OrderProgress.RUNNING.value} | ({"late": ""} if answer.action == "approve" else {})
             await self._store.journal.advance(run.thread, fields, [], token=run.token, at=self._store.clock.now())
         crash.point("review.resumed")
         await self._finish(run, await self._threads.resume(run, version, waiting, answer))
@@ -359,6 +360,7 @@ class OrderController:
             topology_version=record.graph_version,
             exposure_usd=worth.amount if worth else None,
             exposure_rate=f"{worth.rate_id} {worth.freshness.value}" if worth else "",
+            late=record.late,
             decisions=await self._store.journal.latest(record.thread, attempt_group=record.attempt_group),
         )
 

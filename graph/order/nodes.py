@@ -14,6 +14,7 @@ from domain.errors import ConnectorRejected, InsufficientStock, TooLate, Transie
 from domain.order import OrderProgress, OrderState
 from graph.effects import CancelRequested, Effects
 from graph.gate import GateAction, Ground, Judgement, Policy, judge
+from graph.order.amending import LateAmendment
 from graph.order.asking import OURS, Asking
 from graph.order.earning import AutonomyWithdrawn, Earning
 from graph.order.parking import Parking
@@ -256,10 +257,14 @@ def _waits(run: OrderRun) -> str:
 
 
 def _standing(run: OrderRun) -> tuple[Ground, ...]:
-    if run.order.state is not OrderState.CANCEL_REQUESTED:
-        return ()
-    sentence = f"the buyer asked {run.order.channel} to cancel; approve to ship all the same, reject to cancel"
-    return (Ground(agent="signalbox", code="CANCEL_REQUESTED", sentence=sentence),)
+    grounds = []
+    if run.order.state is OrderState.CANCEL_REQUESTED:
+        sentence = f"the buyer asked {run.order.channel} to cancel; approve to ship all the same, reject to cancel"
+        grounds.append(Ground(agent="signalbox", code="CANCEL_REQUESTED", sentence=sentence))
+    if run.late:
+        late = LateAmendment.from_json(run.late)
+        grounds.append(Ground(agent="signalbox", code=late.code, sentence=late.sentence))
+    return tuple(grounds)
 
 
 def _withdrawn(lost: AutonomyWithdrawn, last_stage: int) -> dict[str, Any]:

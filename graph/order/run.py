@@ -39,6 +39,8 @@ class OrderRun:
     """The latest decision of each agent in this attempt group."""
     permitted: Callable[[], Awaitable[None]] | None = None
     """Asked before each step of a release that cannot be taken back; it raises where a person must decide first."""
+    late: str = ""
+    """JSON of what the customer changed outside its window, until a person has answered."""
     cancel_from_channel: bool = False
     """The sales channel cancelled by itself and need not be told."""
 

@@ -8,7 +8,7 @@ from domain.event import Event
 from domain.ids import EventId, stable_id
 from domain.order import Order, OrderProgress
 from domain.values import Plain
-from graph.order.amending import changed, refusal, too_late
+from graph.order.amending import changed, noted_late, outside_window, refusal, too_late
 from graph.runtime.orders import Arrival, OrderRecord, order_fields, thread_of
 from graph.runtime.store import Store
 
@@ -55,14 +55,20 @@ class Versions:
             raise Conflict(f"order {order.order_id} vanished while it was admitted")
         return admitted
 
-    async def note(self, record: OrderRecord, order: Order, arrival: Arrival, token: int) -> OrderRecord:
-        """Keep the version in history, and in the document when it is newer."""
+    async def note(
+        self, record: OrderRecord, order: Order, arrival: Arrival, token: int, *, by_person: bool = False
+    ) -> OrderRecord:
+        """Keep the version in history, and in the document when it is newer.
+
+        ``by_person``: one of ours made it, whom no customer's window binds, and who has seen what is asked.
+        """
         now = self._store.clock.now()
         kind = {Arrival.SAME: "order.repeated", Arrival.STALE: "order.stale"}.get(arrival, "order.updated")
         if arrival is Arrival.SAME and record.progress in {OrderProgress.RUNNING, OrderProgress.IN_REVIEW}:
             return record
         applied = arrival in {Arrival.NEWER, Arrival.REFRESH}
         version = record.version + 1 if applied else record.version
+        late = outside_window(record, order, now=now) if applied and not by_person else []
         facts: dict[str, Plain] = {
             "arrival": arrival.value,
             "version": version,
@@ -72,11 +78,16 @@ class Versions:
             "platform_status": order.platform_status,
             "changes": changed(record.order, order) if applied else [],
             "too_late": applied and too_late(record),
+            "outside_window": [*late],
         }
         events = [order_event(order, kind, facts, record.correlation_id, self._store, order.payload_ref)]
         if facts["too_late"] and (refused := refusal(record, order, version=version, now=now)):
             events.append(refused)
         fields = order_fields(order, version=version) if applied else {}
+        if late:
+            fields["late"] = noted_late(record, late, version=version)
+        elif by_person:
+            fields["late"] = ""
         if arrival is Arrival.NEWER:
             fields["content_version"] = str(version)
             if record.order is not None and not record.changed and not record.progress.terminal:

@@ -64,6 +64,8 @@ class OrderRecord:
     """JSON of the resumption a voided or edited review leads to; it survives a crash before the graph has it."""
     wave: str = ""
     """JSON of a better plan found before the pick wave, until it is carried out or dropped."""
+    late: str = ""
+    """JSON of what the customer changed outside its window, until a person has answered."""
     currency: str = ""
     """The order's currency; the tenant's settlement currency until the order has been read."""
     locale: str = ""
@@ -81,7 +83,7 @@ class OrderRecord:
 
     def as_judged(self) -> "OrderRecord":
         """The record with the order the current attempt group is about: what a release begun for it must go on with."""
-        return replace(self, order=Order.from_json(self.judged_order)) if self.judged_order else self
+        return replace(self, order=Order.from_json(self.judged_order), late="") if self.judged_order else self
 
     def arrival(self, order: Order) -> Arrival:
         """How ``order`` compares with the stored version, by the channel's own time."""
@@ -186,6 +188,7 @@ def _record(thread: ThreadId, fields: dict[str, str]) -> OrderRecord:
         detail=fields.get("detail", ""),
         recheck=fields.get("recheck", ""),
         wave=fields.get("wave", ""),
+        late=fields.get("late", ""),
         currency=order.currency if order else fields.get("currency", ""),
         locale=order.locale if order else fields.get("locale", ""),
         judged_order=fields.get("judged_order", ""),

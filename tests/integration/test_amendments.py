@@ -1,17 +1,18 @@
 """What a customer may still change or cancel, on a running system: followed inside its window, refused with the rule after."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from domain.effect import EffectKind
+from domain.ids import ReviewId
 from domain.order import OrderProgress
 from domain.review import ReviewAction
 from graph.runtime.audit_chain import AuditRow
-from tests.support.system import Rig, fast_settings, for_review, line, native_order, running
+from tests.support.system import TENANT, Rig, fast_settings, for_review, line, native_order, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -133,3 +134,96 @@ async def test_a_cancelled_question_frees_its_units(rig: Rig) -> None:
     await rig.cancel(record.order_id)
     await rig.settled(record.order_id, at={At.CANCELLED})
     assert await rig.available(ORDINARY) == before
+
+
+def old(payload: dict[str, Any], hours: float) -> dict[str, Any]:
+    """The order as if it had been placed so many hours ago."""
+    placed = datetime.now(UTC) - timedelta(hours=hours)
+    return payload | {"placed_at": placed.isoformat(), "updated_at": placed.isoformat()}
+
+
+def now_with(payload: dict[str, Any], **given: Any) -> dict[str, Any]:
+    """The order as its customer changes it at this moment."""
+    return payload | {"updated_at": datetime.now(UTC).isoformat()} | given
+
+
+MOVED = {"name": "Chan", "line1": "88 Nathan Road", "city": "Kowloon", "country": "HK", "phone": "+85290000000"}
+
+
+async def test_a_change_outside_its_window_is_a_persons_to_allow(rig: Rig) -> None:
+    """P14: three hours after the order an address may not be changed by its customer alone; approved, it is followed."""
+    payload = old(for_review(), hours=3)
+    record = await rig.reviewed(payload)
+    await rig.submit(now_with(payload, ship_to=MOVED))
+    asked = await rig.waiting(record.order_id, besides=record.review_id)
+    review = await rig.box.store.reviews.find(TENANT, ReviewId(asked.review_id))
+    (late,) = [reason for reason in review.reasons if "outside its window" in reason]
+    assert "address was possible until" in late
+    assert f"signalbox:LATE_AMENDMENT_{asked.version}" in str(review.facts["grounds"])
+    (updated,) = await told(rig, record.order_id, "order.updated")
+    assert [(one["change"], one["code"], one["rule_id"]) for one in updated["outside_window"]] == [
+        ("address", "WINDOW_CLOSED", "OWN-ADDRESS")
+    ]
+    await rig.decide(asked.review_id, ReviewAction.APPROVE)
+    done = await rig.settled(record.order_id, at={At.FULFILLED})
+    assert done.order is not None
+    assert (done.order.ship_to.city, done.late) == ("Kowloon", "")
+
+
+async def test_an_approval_covers_no_later_change(rig: Rig) -> None:
+    """P14: two late changes in turn are two questions; the second names both as long as nobody answered."""
+    payload = old(for_review(), hours=3)
+    record = await rig.reviewed(payload)
+    await rig.submit(now_with(payload, ship_to=MOVED))
+    first = await rig.waiting(record.order_id, besides=record.review_id)
+    await rig.submit(now_with(payload, ship_to=MOVED, lines=[line(quantity=4)]))
+    second = await rig.waiting(record.order_id, besides=first.review_id)
+    review = await rig.box.store.reviews.find(TENANT, ReviewId(second.review_id))
+    (late,) = [reason for reason in review.reasons if "outside its window" in reason]
+    assert "address" in late
+    assert "more_units" in late
+    assert second.review_id != first.review_id
+    await rig.decide(second.review_id, ReviewAction.REJECT)
+    await rig.settled(record.order_id, at={At.CANCELLED})
+
+
+async def test_a_change_made_in_time_that_arrives_late_is_followed(rig: Rig) -> None:
+    """P14: the channel's own time counts: the customer is not late because a delivery was."""
+    payload = old(for_review(), hours=3)
+    record = await rig.reviewed(payload)
+    in_time = datetime.fromisoformat(payload["placed_at"]) + timedelta(minutes=90)
+    await rig.submit(payload | {"updated_at": in_time.isoformat(), "ship_to": MOVED})
+    again = await rig.waiting(record.order_id, besides=record.review_id)
+    assert again.late == ""
+    await rig.cancel(record.order_id)
+    await rig.settled(record.order_id, at={At.CANCELLED})
+
+
+async def test_a_persons_own_edit_has_no_window(rig: Rig) -> None:
+    """P14: the desk may change the address long after the customer might, and answers for a late change with it."""
+    payload = old(for_review(), hours=30)
+    record = await rig.reviewed(payload)
+    await rig.submit(now_with(payload, lines=[line(quantity=2)]))
+    asked = await rig.waiting(record.order_id, besides=record.review_id)
+    assert asked.late
+    edits = {"ship_to": {"line1": "1 Pier Road"}, "lines": {"1": {"quantity_open": 1}}}
+    await rig.decide(asked.review_id, ReviewAction.EDIT, edits=edits)
+    done = await rig.settled(record.order_id, at={At.FULFILLED})
+    assert done.order is not None
+    assert (done.order.ship_to.line1, done.order.lines[0].quantity_open, done.late) == ("1 Pier Road", 1, "")
+
+
+async def test_fewer_units_of_a_backordered_order_have_no_window(rig: Rig) -> None:
+    """P14: it waits because of us, so its customer may reduce it after days; more units are a question."""
+    await rig.stock(SHORT, 1)
+    payload = old(native_order(lines=[line(SHORT, 2)]), hours=40)
+    record = await rig.run(payload, at=At.BACKORDERED)
+    await rig.submit(now_with(payload, lines=[line(SHORT, 3)]))
+    asked = await rig.waiting(record.order_id)
+    assert "more_units" in asked.late
+    await rig.cancel(record.order_id)
+    await rig.settled(record.order_id, at={At.CANCELLED})
+    again = old(native_order(lines=[line(SHORT, 2)]), hours=40)
+    second = await rig.run(again, at=At.BACKORDERED)
+    await rig.submit(now_with(again, lines=[line(SHORT, 1)]))
+    await rig.settled(second.order_id, at={At.FULFILLED})

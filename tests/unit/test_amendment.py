@@ -16,6 +16,8 @@ from domain.amendment import (
     shortage_policy,
 )
 from domain.order import Channel, OrderProgress, OrderState
+from graph.order.amending import noted_late, outside_window
+from graph.runtime.orders import OrderRecord, thread_of
 from tests.support.agent_world import order
 
 PLACED = datetime(2026, 11, 11, 2, tzinfo=UTC)
@@ -131,3 +133,39 @@ def test_a_marketplace_order_does_not_outwait_its_ship_by() -> None:
     assert short(6, channel=Channel.SHOPEE, ship_by=ship_by) == ("cancel", "WAIT_OVER", True, True)
     assert short(1, ShortageChoice.WAIT, channel=Channel.SHOPEE)[1] == "ANSWER_AWAITED"
     assert shortage_policy(Channel.LAZADA).choices == (ShortageChoice.CANCEL,)
+
+
+def recorded(**of: Any) -> OrderRecord:
+    """An order that waits for a person, as stored."""
+    before = order(placed_at=PLACED, **of)
+    return OrderRecord(
+        thread=thread_of(before.tenant, before.order_id), tenant=before.tenant, order_id=before.order_id,
+        progress=OrderProgress.IN_REVIEW, order=before, version=1, attempt_group=1, graph_version="", review_id="",
+        cancel="", correlation_id="", accepted_at="", changed_at="", detail="", content_version=1, judged_version=1,
+        judged_order="", recheck="",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("channel", "late"), [(Channel.SHOPIFY, True), (Channel.B2B, True), (Channel.SHOPEE, False)])
+def test_what_a_marketplace_reports_is_its_truth(channel: Channel, late: bool) -> None:
+    """P14: a buyer's change on a marketplace was allowed there and is followed; on our own channels it has a window."""
+    record = recorded(channel=channel)
+    assert record.order is not None
+    now = PLACED + timedelta(hours=30)
+    after = record.order.model_copy(update={"shipping_option": "express", "updated_at": now})
+    found = outside_window(record, after, now=now)
+    assert [one["change"] for one in found] == (["shipping_option"] if late else [])
+    in_time = after.model_copy(update={"updated_at": PLACED + timedelta(hours=1)})
+    assert outside_window(record, in_time, now=now) == []
+
+
+def test_a_customer_cannot_date_a_change_into_the_future() -> None:
+    """P14: a version from a clock that is ahead is judged by ours."""
+    record = recorded()
+    assert record.order is not None
+    after = record.order.model_copy(
+        update={"shipping_option": "express", "updated_at": PLACED + timedelta(days=9)}
+    )  # fmt: skip
+    assert outside_window(record, after, now=PLACED + timedelta(hours=1)) == []
+    assert outside_window(record, after, now=PLACED + timedelta(hours=3)) != []
+    assert noted_late(record, [{"text": "once"}, {"text": "once"}], version=2).count("once") == 1
