@@ -1,12 +1,13 @@
 """The order desk: what the HTTP routes and the command line ask of a running Signalbox."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import orjson
 from sqlalchemy import text as sql
 
 from api.autonomy import standings
+from api.costs import budgets, costs, narrowed, order_cost
 from api.live_events import LiveEvents
 from api.registry import registered
 from api.review_views import ReviewViews
@@ -97,6 +98,7 @@ class Desk(ReviewViews):
             "accepted_at": record.accepted_at,
             "changed_at": record.changed_at,
             "total": order.total.model_dump(mode="json") if order else None,
+            "model_cost": await order_cost(self._box, record.tenant, record.order_id),
             "total_open": order.total_open.model_dump(mode="json") if order else None,
             "lines": [line.model_dump(mode="json") for line in order.lines] if order else [],
             "issues": [issue.value for issue in order.issues] if order else [],
@@ -153,6 +155,11 @@ class Desk(ReviewViews):
     async def agents(self) -> list[Json]:
         """The registry with each agent's place in the topology in force."""
         return registered(self._box.workflow)
+
+    async def costs(self, tenant: TenantId, by: str, given: Mapping[str, str | None]) -> Json:
+        """What model calls cost, grouped, and what the budgets of the day have left."""
+        found = await costs(self._box, narrowed(tenant, given), by)
+        return found | await budgets(self._box, tenant)
 
     async def autonomy(self, tenant: TenantId, agent: str | None) -> Json:
         """What agents have earned at this shop."""

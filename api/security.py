@@ -75,6 +75,7 @@ ACCESS: Mapping[tuple[str, str], Access] = {
     ("GET", "/v1/examples/{example_id}"): _DESK,
     ("POST", "/v1/examples/{example_id}/undo"): _roles(Role.OPS),
     ("POST", "/v1/examples/{example_id}/restore"): _roles(Role.OPS),
+    ("GET", "/v1/costs"): _roles(Role.OPS, Role.MANAGER),
     ("GET", "/v1/stream"): _roles(Role.OPS),
     ("POST", "/slack/interactions"): Open.SIGNED,
     ("GET", "/healthz"): Open.PUBLIC,

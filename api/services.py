@@ -158,6 +158,9 @@ class OrderDesk(Protocol):
     async def agents(self) -> list[Json]:
         """The registry: every agent with its version, tier, mode, triggers, reads and writes."""
 
+    async def costs(self, tenant: TenantId, by: str, given: Mapping[str, str | None]) -> Json:
+        """What model calls cost, grouped, and what the budgets of the day have left."""
+
     async def autonomy(self, tenant: TenantId, agent: str | None) -> Json:
         """What agents have earned: accuracy per agent, and per segment where it stands and what it still needs."""
 

@@ -16,6 +16,7 @@ from api.cli import (
     audit,
     bench,
     console,
+    costs,
     degraded,
     demo,
     dlq,
@@ -69,6 +70,8 @@ app.add_typer(topology.app, name="topology")
 app.add_typer(agents.app, name="agents")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(degraded.app, name="degraded")
+app.command("costs")(costs.costs)
+app.add_typer(costs.budgets, name="budgets")
 app.command("reconcile")(reconcile.reconcile)
 app.add_typer(audit.app, name="audit")
 app.command("keys")(serve.keys)

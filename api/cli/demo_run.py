@@ -6,6 +6,7 @@ has one result.
 
 import asyncio
 import fcntl
+import secrets
 import shutil
 import socket
 from contextlib import suppress
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from pydantic import SecretStr
 
 from api.cli.demo_screen import ProgressBars, print_invitation, print_summary
 from api.cli.demo_summary import summarise
@@ -22,7 +25,7 @@ from api.cli.terminal import print_json
 from api.cli.working import left_to_do
 from api.console.links import one_time_link
 from api.reconcile.check import reconcile
-from api.serving import listen, serving, until_told
+from api.serving import listen, served, serving, until_told, url_of
 from api.tenant_file import generate, open_tenants, operator_keys
 from api.tenants import Role, ShopAccess
 from domain.errors import ConfigError, SignalboxError
@@ -32,6 +35,7 @@ from evals.world import Catalogue, RawOrder, shops
 from evals.world import generate as generate_orders
 from graph.bootstrap.settings import Settings
 from graph.bootstrap.system import Signalbox, open_signalbox
+from tools.sandbox.models import STAND_IN_MODELS, ModelStandIn, create_model_app
 
 TENANT = TenantId("default")
 RATE_PER_S = 12.0
@@ -71,7 +75,14 @@ async def run_demo(at: Invocation, plan: Plan) -> None:
 
 
 async def _run(settings: Settings, listener: socket.socket, plan: Plan) -> bool:
-    """Everything while it is up; says whether the books add up."""
+    """Everything while it is up, on stand-in models; says whether the books add up."""
+    key, door = secrets.token_urlsafe(24), listen("127.0.0.1", 0)
+    named = {"llm_base_url": f"{url_of(door)}/v1", "llm_api_key": SecretStr(key), "llm_model": STAND_IN_MODELS}
+    async with served(create_model_app(ModelStandIn(), key), door):
+        return await _run_on(settings.model_copy(update=named), listener, plan)
+
+
+async def _run_on(settings: Settings, listener: socket.socket, plan: Plan) -> bool:
     tenants = open_tenants(None, settings.home)
     async with open_signalbox(settings) as box, serving(box, tenants, listener, with_worker=True) as up:
         work = asyncio.get_running_loop().create_task(_replay_and_sum(box, up.url, plan))
@@ -99,6 +110,10 @@ def _settings(at: Invocation, plan: Plan) -> Settings:
         bus="redis",
         backends_url=None,
         tenants_file=None,
+        llm_base_url=None,
+        llm_model="",
+        llm_fallback_base_url=None,
+        llm_fallback_models="",
         sandbox_seed=plan.seed,
         worker_concurrency=1,
     )

@@ -14,6 +14,7 @@ from domain.order import OrderProgress
 from graph.bootstrap.system import Signalbox
 from graph.runtime.audit import AuditQuery
 from graph.runtime.audit_chain import AuditRow
+from graph.runtime.cost_ledger import CostFilter
 from graph.runtime.why import explain
 
 _PROGRESS = "order.progress."
@@ -96,6 +97,9 @@ async def summarise(
     """The object ``demo --json`` prints."""
     figures = await read_figures(box, tenant)
     applied = await box.sandbox.applied() if box.sandbox else []
+    await box.models.costs.step()
+    for row in await box.models.ledger.grouped("agent", CostFilter(tenant=tenant)):
+        figures.agents.setdefault(row["agent"], AgentFigures()).usd_micro = row["usd_micro"]
     agents = {node.name: figures.agents.get(node.name, AgentFigures()) for node in box.workflow.agents}
     return {
         "accepted": report.accepted,

@@ -254,6 +254,8 @@ def _print_order(view: "Json") -> None:
     if view["effects"]:
         rows = ((e["kind"], e["state"], (e["receipt"] or {}).get("reference"), e["refusal"]) for e in view["effects"])
         table(("effect", "state", "reference", "refusal"), rows)
+    if view["model_cost"]["calls"]:
+        say(f"language models: {view['model_cost']['calls']} calls, {view['model_cost']['usd']} USD")
     if view["review"] and view["review"]["state"] == "open":
         review = view["review"]["review_id"]
         say(f"waits for a person: signalbox reviews show {review}", style="bold")

@@ -13,6 +13,8 @@ from api.cli.terminal import AsJson, print_json, remark, say, table
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fastapi import FastAPI
+
     from graph.bootstrap.settings import Settings
 
 sandbox = typer.Typer(help="The stand-in back ends.", no_args_is_help=True)
@@ -131,6 +133,7 @@ async def _serve_sandbox(settings: "Settings", host: str, port: int, token: str 
     from api.serving import ending, listen, served, until_told, url_of  # noqa: PLC0415  # see the package's docstring
     from tools.sandbox import Sandbox  # noqa: PLC0415  # see the package's docstring
     from tools.sandbox.http import create_app  # noqa: PLC0415  # see the package's docstring
+    from tools.sandbox.models import STAND_IN_MODELS, ModelStandIn, create_model_app  # noqa: PLC0415  # see the package's docstring
 
     log_to_stderr(settings.log_level)
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -138,12 +141,20 @@ async def _serve_sandbox(settings: "Settings", host: str, port: int, token: str 
     with listen(host, port) as listener:
         async with (
             Sandbox(settings.home / "sandbox.sqlite3", seed=settings.sandbox_seed) as world,
-            served(create_app(world, secret), listener) as task,
+            served(_with_models(create_app(world, secret), create_model_app(ModelStandIn(), secret)), listener) as task,
         ):
             remark(f"stand-in back ends on {url_of(listener)} (routes: /docs), data in {settings.home.absolute()}")
             kept = "the token you gave" if token else f'"$(cat {(settings.home / TOKEN_FILE).absolute()})"'
             remark(f"to use them: SIGNALBOX_BACKENDS_URL={url_of(listener)} SIGNALBOX_BACKENDS_TOKEN={kept}")
+            address = f"SIGNALBOX_LLM_BASE_URL={url_of(listener)}/llm/v1 SIGNALBOX_LLM_API_KEY={kept}"
+            remark(f"and its models: {address} SIGNALBOX_LLM_MODEL={STAND_IN_MODELS}")
             await until_told(ending([task]))
+
+
+def _with_models(app: "FastAPI", models: "FastAPI") -> "FastAPI":
+    """The back ends with the stand-in models under ``/llm``."""
+    app.mount("/llm", models)
+    return app
 
 
 def _kept_token(path: "Path") -> str:

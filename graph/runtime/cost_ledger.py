@@ -100,19 +100,6 @@ class CostLedger:
         query = _narrowed(select(model_calls), wanted).order_by(model_calls.c.at_utc.desc()).limit(limit)
         return [dict(row) for row in await self._rows(query)]
 
-    async def of_entity(self, tenant: str, entity_id: str) -> dict[str, Any]:
-        """Calls, tokens and cost of one order or case, and by agent.
-
-        Raises:
-            StoreUnavailable: the database does not answer.
-        """
-        agents = await self.grouped("agent", CostFilter(tenant=tenant, entity_id=entity_id))
-        return {
-            "calls": sum(each["calls"] for each in agents),
-            "usd_micro": sum(each["usd_micro"] for each in agents),
-            "by_agent": agents,
-        }
-
     async def _rows(self, query: Any) -> Sequence[RowMapping]:
         try:
             async with self._engine.connect() as connection:

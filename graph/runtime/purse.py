@@ -99,6 +99,16 @@ class RedisPurse:
             await self.settle(CallRecord.from_json(kept))
         return len(lost)
 
+    async def of_entity(self, tenant: str, entity_type: str, entity_id: str) -> tuple[int, int]:
+        """Calls one entity has caused, those under way included, and what the finished ones cost.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        key = self._keys.model_calls(tenant, entity_type, entity_id)
+        calls, spent = await self._redis.execute("HMGET", key, "n", "usd_micro")
+        return int(calls or 0), int(spent or 0)
+
     async def spent(self, tenant: str, day: str) -> dict[str, tuple[int, int]]:
         """By agent (``*`` for all together): spent and set aside on that day, millionths of a dollar.
 

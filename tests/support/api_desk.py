@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import httpx2
@@ -166,6 +166,10 @@ class MemoryDesk:
     async def agents(self) -> list[Json]:
         await self._reach()
         return [{"name": "fraud_detection", "version": "fd-1.0", "tier": 1}]
+
+    async def costs(self, tenant: TenantId, by: str, given: Mapping[str, str | None]) -> Json:
+        await self._reach()
+        return {"tenant": tenant, "by": by, "rows": [], "total": {}, "budgets": []}
 
     async def autonomy(self, tenant: TenantId, agent: str | None) -> Json:
         await self._reach()

@@ -20,6 +20,7 @@ MATRIX = """
 GET  /v1/agents                                   no         yes     yes         yes no      yes
 GET  /v1/agents/autonomy                          no         no      no          yes no      yes
 GET  /v1/audit/{entity}                           no         yes     no          yes no      yes
+GET  /v1/costs                                    no         no      no          yes yes     yes
 GET  /v1/examples                                 no         yes     yes         yes yes     yes
 GET  /v1/examples/{example_id}                    no         yes     yes         yes yes     yes
 GET  /v1/orders/{order_id}                        yes        yes     no          yes no      yes

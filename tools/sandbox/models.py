@@ -21,6 +21,8 @@ from domain.values import Document
 from tools.sandbox.model_answers import answer, obedient
 from tools.sandbox.model_bill import PRICES, Bill, Usage
 
+STAND_IN_MODELS = "small=standin-small,medium=standin-medium,large=standin-large"
+"""For ``SIGNALBOX_LLM_MODEL``."""
 REMEMBERED = 5_000
 """Requests kept to be looked at."""
 HANG_S = 60.0
