@@ -29,6 +29,9 @@ class EffectKind(StrEnum):
     POST_LOYALTY = "post_loyalty"
     REVERSE_LOYALTY = "reverse_loyalty"
     TAG_ORDER = "tag_order"
+    SEND_PURCHASE_ORDER = "send_purchase_order"
+    CHANGE_LISTING = "change_listing"
+    RESTORE_LISTING = "restore_listing"
 
     @property
     def reversible(self) -> bool:
@@ -49,6 +52,7 @@ _UNDO = {
     EffectKind.UPDATE_OMS: EffectKind.CANCEL_OMS,
     EffectKind.UPDATE_CHANNEL: EffectKind.CANCEL_CHANNEL,
     EffectKind.POST_LOYALTY: EffectKind.REVERSE_LOYALTY,
+    EffectKind.CHANGE_LISTING: EffectKind.RESTORE_LISTING,
 }
 
 

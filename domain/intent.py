@@ -7,7 +7,7 @@ from domain.catalogue import DangerousGoods
 from domain.ids import EffectKey, OrderId, ServiceId, Sku, WarehouseId
 from domain.inventory import HoldLine
 from domain.money import Money
-from domain.values import Document
+from domain.values import Document, Plain
 
 
 class HoldStock(Document):
@@ -176,3 +176,32 @@ class TagOrder(Document):
 
     order_id: OrderId
     tags: tuple[str, ...]
+
+
+class SendPurchaseOrder(Document):
+    """SEND_PURCHASE_ORDER: one letter with one version of a purchase order, to the one address of the vendor master."""
+
+    number: str
+    version: int = Field(ge=1)
+    digest: str
+    """``content_digest`` of the approved version; another content is another effect."""
+    vendor_id: str
+    recipient: str
+    reply_to: str
+    locale: str
+    subject: str
+    body: str
+
+
+class SetListing(Document):
+    """CHANGE_LISTING and RESTORE_LISTING: set fields of one listing that still hold what is expected.
+
+    A change is refused when a field holds something else; a restore leaves such fields to whoever set them, and says so.
+    """
+
+    sku: str
+    channel: str
+    values: dict[str, Plain] = Field(min_length=1)
+    """New value by field of ``domain.listing.Listing``, as JSON."""
+    expected: dict[str, Plain]
+    """What each of these fields must hold before."""

@@ -34,6 +34,7 @@ ONE_PER_SYSTEM = {
     EffectKind.UPDATE_CHANNEL,
     EffectKind.SEND_MESSAGE,
     EffectKind.POST_LOYALTY,
+    EffectKind.CHANGE_LISTING,
 }
 TAKEN_BACK = {EffectKind.REFUND_PAYMENT, EffectKind.CANCEL_OMS, EffectKind.CANCEL_CHANNEL, EffectKind.VOID_LABEL}
 REFUSED_FOR_NOW = {FaultMode.UNAVAILABLE, FaultMode.RATE_LIMITED}
@@ -74,6 +75,12 @@ def reads(systems: Systems) -> dict[tuple[str, str], Callable[[], Awaitable[obje
         ("crm", "history"): lambda: systems.crm.history("C-00007"),
         ("erp", "products"): lambda: systems.erp.products([SKU]),
         ("erp", "rates"): lambda: systems.erp.rates(["HKD", "VND"]),
+        ("purchasing", "buyer"): systems.purchasing.buyer,
+        ("purchasing", "vendors"): lambda: systems.purchasing.vendors(["V-CN-01", "V-none"]),
+        ("purchasing", "offers"): lambda: systems.purchasing.offers([SKU, Sku("SB-00002")]),
+        ("purchasing", "sales"): lambda: systems.purchasing.sales([SKU], weeks=60),
+        ("purchasing", "inbound"): lambda: systems.purchasing.inbound([SKU]),
+        ("listings", "listings"): lambda: systems.listings.listings([SKU], tenant=TENANT),
         ("channels", "fetch_platform_order"): lambda: systems.channels.fetch_platform_order("shopee", "9", "2404A"),
     }
 

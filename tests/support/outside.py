@@ -144,6 +144,11 @@ def recall(held: Effect, parcels: list[Effect], lines: list[dict[str, Any]], *, 
     return effect(EffectKind.RECALL_FULFILMENTS, args, order=held.entity_id, part=part)
 
 
+def bare(kind: EffectKind, args: dict[str, Any]) -> Effect:
+    """An effect that is about no order."""
+    return effect(kind, args).model_copy(update={"args": args})
+
+
 def story(sku: Sku, warehouse: str = "HKG") -> list[Effect]:
     """One order's effects of every kind, each possible after those before it."""
     held = hold([line(sku, warehouse)])
@@ -153,6 +158,13 @@ def story(sku: Sku, warehouse: str = "HKG") -> list[Effect]:
     money = {"amount_minor": 9_900, "currency": "HKD"}
     place = {"external_id": "1001", "shop": "shop-1"}
     mail = {"template": "shipped", "locale": "en", "recipient": "a@example.com", "subject": "On its way", "body": "Hi"}
+    letter = {
+        "number": "PO-2026-000001", "version": 1, "digest": "d" * 64, "vendor_id": "V-CN-01", "recipient": "sales@v-cn-01.example",
+        "reply_to": "purchasing@example.com", "locale": "en", "subject": "Purchase order PO-2026-000001", "body": "Dear Ms Tan,",
+    }  # fmt: skip
+    listing = {"sku": "SB-00002", "channel": "shopee"}
+    hidden = listing | {"values": {"visible": False}, "expected": {"visible": True}}
+    shown = listing | {"values": {"visible": True}, "expected": {"visible": False}}
     return [
         held,
         confirm(held),
@@ -172,6 +184,9 @@ def story(sku: Sku, warehouse: str = "HKG") -> list[Effect]:
         effect(EffectKind.VOID_LABEL, {"service": "kite:priority", "label_key": booked.key}),
         effect(EffectKind.REFUND_PAYMENT, {"amount": money, "reason": "customer asked"}),
         release(held),
+        bare(EffectKind.SEND_PURCHASE_ORDER, letter),
+        bare(EffectKind.CHANGE_LISTING, hidden),
+        bare(EffectKind.RESTORE_LISTING, shown),
     ]
 
 

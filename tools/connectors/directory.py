@@ -8,15 +8,18 @@ from domain.effect import EffectKind
 from domain.errors import ConnectorRejected
 from domain.ids import EffectKey
 from domain.ports import CarrierPort, CataloguePort, CustomerPort, EffectPort, WarehousePort
+from domain.supply_ports import ListingPort, SupplyPort
 from domain.values import Plain
 from tools.connectors.carrier import CarrierConnector
 from tools.connectors.channel import ChannelConnector, ChannelPort
 from tools.connectors.crm import CustomerConnector
 from tools.connectors.erp import ErpConnector
 from tools.connectors.http import HttpClient
+from tools.connectors.listings import ListingConnector
 from tools.connectors.messages import MessageConnector
 from tools.connectors.oms import OrderManagementConnector
 from tools.connectors.payment import PaymentConnector
+from tools.connectors.purchasing import PurchasingConnector
 from tools.connectors.wms import WarehouseConnector
 from tools.sandbox.geography import CARRIER_CODES
 from tools.sandbox.sandbox import Sandbox
@@ -35,6 +38,8 @@ class Systems:
     erp: CataloguePort
     channels: ChannelPort
     messages: EffectPort
+    purchasing: SupplyPort
+    listings: ListingPort
     client: HttpClient | None = field(default=None, repr=False)
     """What ``aclose`` closes; None in process."""
 
@@ -50,6 +55,8 @@ class Systems:
             erp=sandbox.erp,
             channels=sandbox.channels,
             messages=sandbox.messages,
+            purchasing=sandbox.purchasing,
+            listings=sandbox.listings,
         )
 
     @classmethod
@@ -71,6 +78,8 @@ class Systems:
             erp=ErpConnector(client),
             channels=ChannelConnector(client),
             messages=MessageConnector(client),
+            purchasing=PurchasingConnector(client),
+            listings=ListingConnector(client),
             client=client,
         )
 
@@ -82,7 +91,7 @@ class Systems:
         """
         if kind in (EffectKind.BOOK_LABEL, EffectKind.VOID_LABEL):
             return self._carrier(str(args.get("service", "")))
-        for port in (self.wms, self.payment, self.oms, self.crm, self.channels, self.messages):
+        for port in (self.wms, self.payment, self.oms, self.crm, self.channels, self.messages, self.listings):
             if kind in port.kinds:
                 return port
         raise ConnectorRejected(f"no connected system can {kind.value}; connect one that does")

@@ -6,9 +6,9 @@ from tools.connectors.http import HttpClient
 
 
 class MessageConnector(EffectConnector):
-    """Messages to customers over HTTP."""
+    """Messages to customers and letters to suppliers over HTTP."""
 
-    applies = frozenset({EffectKind.SEND_MESSAGE})
+    applies = frozenset({EffectKind.SEND_MESSAGE, EffectKind.SEND_PURCHASE_ORDER})
 
     def __init__(self, client: HttpClient) -> None:
         """The system named ``messages`` on the client's host."""

@@ -3,7 +3,7 @@
 
 Effects: ``POST /{system}/effects/{kind}`` with ``Idempotency-Key`` gives the receipt; ``GET /{system}/effects/{key}``
 with ``?tenant=`` gives it again, or 404 ``effect.unknown``. Systems: wms, payment, oms, crm, channels, messages,
-carriers/<code>. Errors carry ``{"code", "message"}`` with our own stable codes. Every route but ``/healthz`` wants
+listings, carriers/<code>. Errors carry ``{"code", "message"}`` with our own stable codes. Every route but ``/healthz`` wants
 ``Authorization: Bearer <token>``.
 """
 
@@ -24,6 +24,7 @@ from tools.sandbox.faults import Fault
 from tools.sandbox.http_admin import admin_routes
 from tools.sandbox.http_faults import Answers, problem
 from tools.sandbox.http_reads import read_routes
+from tools.sandbox.http_supply import supply_levers, supply_routes
 from tools.sandbox.sandbox import Desks, Sandbox
 from tools.sandbox.system import System
 
@@ -55,6 +56,8 @@ def create_app(sandbox: Sandbox, token: str) -> FastAPI:
     app.include_router(admin_routes(sandbox), dependencies=guarded)
     app.include_router(effect_routes(EffectDesk(desks, answers)), dependencies=guarded)
     app.include_router(read_routes(desks, answers), dependencies=guarded)
+    app.include_router(supply_routes(desks, answers), dependencies=guarded)
+    app.include_router(supply_levers(sandbox), dependencies=guarded)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -69,7 +72,7 @@ class EffectDesk:
 
     def __init__(self, desks: Desks, answers: Answers) -> None:
         """Desks without faults; ``answers`` meets them."""
-        everyone = (desks.wms, desks.payment, desks.oms, desks.crm, desks.channels, desks.messages)
+        everyone = (desks.wms, desks.payment, desks.oms, desks.crm, desks.channels, desks.messages, desks.listings)
         self._systems: dict[str, System] = {system.name: system for system in (*everyone, *desks.carriers.values())}
         self._answers = answers
 

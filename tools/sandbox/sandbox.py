@@ -15,9 +15,11 @@ from tools.sandbox.crm import CustomerSystem
 from tools.sandbox.erp import ErpSystem
 from tools.sandbox.faults import Faults
 from tools.sandbox.geography import CARRIER_CODES
+from tools.sandbox.listings import ListingSystem
 from tools.sandbox.messages import MessageSystem
 from tools.sandbox.oms import OrderManagementSystem
 from tools.sandbox.payment import PaymentSystem
+from tools.sandbox.purchasing import PurchasingSystem
 from tools.sandbox.store import Store
 from tools.sandbox.system import AppliedEffect, Clock
 from tools.sandbox.wms import WarehouseSystem
@@ -40,6 +42,8 @@ class Desks:
     erp: ErpSystem
     channels: ChannelSystem
     messages: MessageSystem
+    purchasing: PurchasingSystem
+    listings: ListingSystem
 
 
 class Sandbox:
@@ -64,6 +68,8 @@ class Sandbox:
         self.erp = self.desks.erp
         self.channels = self.desks.channels
         self.messages = self.desks.messages
+        self.purchasing = self.desks.purchasing
+        self.listings = self.desks.listings
 
     async def __aenter__(self) -> Self:
         await self.store.open()
@@ -105,6 +111,8 @@ class Sandbox:
             erp=ErpSystem("erp", store, clock, faults, world),
             channels=ChannelSystem("channels", store, clock, faults),
             messages=MessageSystem("messages", store, clock, faults),
+            purchasing=PurchasingSystem("purchasing", store, clock, faults, world),
+            listings=ListingSystem("listings", store, clock, faults, world),
         )
 
     def _begin(self, connection: sqlite3.Connection) -> None:

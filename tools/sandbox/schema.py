@@ -133,6 +133,26 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 CREATE INDEX IF NOT EXISTS outbox_by_order ON outbox (order_id, tenant);
 
+CREATE TABLE IF NOT EXISTS supply_offers (
+    supplier_id TEXT NOT NULL, sku TEXT NOT NULL, offer TEXT NOT NULL, PRIMARY KEY (sku, supplier_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS supply_sales (sku TEXT PRIMARY KEY, history TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS supply_inbound (
+    sku TEXT NOT NULL, reference TEXT NOT NULL, supply TEXT NOT NULL, PRIMARY KEY (sku, reference)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS listings (
+    tenant TEXT NOT NULL, sku TEXT NOT NULL, channel TEXT NOT NULL, listing TEXT NOT NULL,
+    PRIMARY KEY (sku, channel, tenant)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS promotions (
+    tenant TEXT NOT NULL, sku TEXT NOT NULL, promotion_id TEXT NOT NULL, promotion TEXT NOT NULL,
+    PRIMARY KEY (sku, promotion_id, tenant)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS purchase_letters (
+    position INTEGER PRIMARY KEY, tenant TEXT NOT NULL, number TEXT NOT NULL, letter TEXT NOT NULL, sent_at TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS purchase_letters_by_number ON purchase_letters (number, tenant);
+
 CREATE TABLE IF NOT EXISTS faults (
     fault_id INTEGER PRIMARY KEY, system TEXT NOT NULL, call TEXT NOT NULL, fault TEXT NOT NULL, remaining INTEGER
 );

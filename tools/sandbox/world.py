@@ -19,6 +19,7 @@ from domain.shipment import Lane, Warehouse
 from tools.sandbox.assortment import build_products
 from tools.sandbox.geography import FIXTURE_RATES, FX_SOURCE, SERVED, WAREHOUSES
 from tools.sandbox.lanes import build_lanes
+from tools.sandbox.suppliers import Suppliers, build_suppliers
 
 CUSTOMER_COUNT = 1_000
 HISTORY_AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
@@ -48,6 +49,7 @@ class World:
     products: Mapping[Sku, Product] = field(repr=False)
     opening: tuple[OpeningStock, ...] = field(repr=False)
     customers: Mapping[str, CustomerHistory] = field(repr=False)
+    suppliers: Suppliers = field(repr=False)
 
     @property
     def skus(self) -> tuple[Sku, ...]:
@@ -83,6 +85,7 @@ def build_world(seed: int = 1) -> World:
         products=MappingProxyType(products),
         opening=tuple(_opening(seed, tuple(products.values()))),
         customers=MappingProxyType({history.customer_id: history for history in _customers(seed)}),
+        suppliers=build_suppliers(seed, products),
     )
 
 
