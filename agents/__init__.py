@@ -10,6 +10,7 @@ from agents.analytics_tagging import AnalyticsTagging
 from agents.compliance import Compliance
 from agents.compliance_clauses import shipped_clauses
 from agents.customer_notification import CustomerNotification
+from agents.drafted_notification import DraftedNotification
 from agents.exchange import Exchange
 from agents.fraud_book import MemoryRiskBook
 from agents.fraud_calibration import shipped_calibration
@@ -26,6 +27,8 @@ from agents.network import Network
 from agents.order_routing import POLICY as ROUTING_POLICY
 from agents.order_routing import OrderRouting
 from agents.policies import parsed, shipped_text
+from agents.promoted import NoRules
+from agents.second_opinion import FraudSecondOpinion
 from agents.shipping_method import POLICY as METHOD_POLICY
 from agents.shipping_method import ShippingMethod
 from agents.tax import TaxAssessment
@@ -44,6 +47,7 @@ from domain.ports import (
     LanguagePort,
     RatePort,
     RiskBookPort,
+    RulePort,
     SegmentPort,
     UnitPricePort,
     WarehouseReads,
@@ -79,6 +83,8 @@ class AgentPorts:
 
     language: LanguagePort = field(default_factory=NoModel)
     """Language models; silent where none is configured."""
+    rules: RulePort = field(default_factory=NoRules)
+    """Rules promoted from confirmed model answers."""
 
     def table(self, name: str) -> Any:
         """The table agents decide by: the published one, else the one that ships.
@@ -141,7 +147,9 @@ def _fraud(ports: AgentPorts, edition: Edition) -> FraudDetection:
     )
 
 
-def _fraud_spec(version: str, *, calibration: str, build: Callable[[AgentPorts], Agent]) -> AgentSpec:
+def _fraud_spec(
+    version: str, *, calibration: str, build: Callable[[AgentPorts], Agent], also: tuple[str, ...] = ()
+) -> AgentSpec:
     return AgentSpec(
         name=FraudDetection.name,
         version=version,
@@ -156,12 +164,29 @@ def _fraud_spec(version: str, *, calibration: str, build: Callable[[AgentPorts],
             "risk.exceptions",
             "risk.confirmed",
             "risk.segments",
+            *also,
         ),
         writes=("order.release",),
         actions=(),
         fallbacks=FraudDetection.fallbacks,
         thresholds=shipped_thresholds().versions[-1].version,
         calibration=calibration,
+        build=build,
+    )
+
+
+def _notification_spec(version: str, *, build: Callable[[AgentPorts], Agent], also: tuple[str, ...] = ()) -> AgentSpec:
+    return AgentSpec(
+        name=CustomerNotification.name,
+        version=version,
+        owner="customer service",
+        trigger="order fulfilled, cancelled or backordered",
+        reads=("order", "decisions", *also),
+        writes=("order.messages",),
+        actions=(EffectKind.SEND_MESSAGE.value,),
+        fallbacks=CustomerNotification.fallbacks,
+        thresholds=shipped_messages().version,
+        calibration=None,
         build=build,
     )
 
@@ -176,6 +201,12 @@ _SPECS = (
         "fd-1.1",
         calibration=shipped_calibration(SCORECARD_CALIBRATION_FILE).calibration_id,
         build=lambda ports: _fraud(ports, scorecard_edition()),
+    ),
+    _fraud_spec(
+        FraudSecondOpinion.version,
+        calibration=shipped_calibration().calibration_id,
+        build=lambda ports: FraudSecondOpinion(_fraud(ports, rules_edition()), ports.language, ports.rules),
+        also=("model.answer", "rules.adopted"),
     ),
     AgentSpec(
         name=Compliance.name,
@@ -265,18 +296,13 @@ _SPECS = (
         calibration=None,
         build=lambda ports: ShippingMethod(network=ports.network, exchange=ports.exchange, erp=ports.erp),
     ),
-    AgentSpec(
-        name=CustomerNotification.name,
-        version=CustomerNotification.version,
-        owner="customer service",
-        trigger="order fulfilled, cancelled or backordered",
-        reads=("order", "decisions"),
-        writes=("order.messages",),
-        actions=(EffectKind.SEND_MESSAGE.value,),
-        fallbacks=CustomerNotification.fallbacks,
-        thresholds=shipped_messages().version,
-        calibration=None,
-        build=lambda ports: CustomerNotification(messages=ports.table("messages")),
+    _notification_spec(
+        CustomerNotification.version, build=lambda ports: CustomerNotification(messages=ports.table("messages"))
+    ),
+    _notification_spec(
+        DraftedNotification.version,
+        build=lambda ports: DraftedNotification(CustomerNotification(messages=ports.table("messages")), ports.language),
+        also=("model.answer",),
     ),
     AgentSpec(
         name=Loyalty.name,

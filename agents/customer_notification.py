@@ -44,7 +44,7 @@ class CustomerNotification:
             return self._silent("NO_RECIPIENT", "the channel gave no usable address", "order.customer")
         language = self.messages.language(order.locale)
         template = self.messages.templates[language, str(progress)]
-        slots = _slots(case)
+        slots = slot_values(case)
         intent = SendMessage(
             order_id=order.order_id,
             template=f"{self.messages.version}/{progress}",
@@ -91,7 +91,8 @@ class CustomerNotification:
         )
 
 
-def _slots(case: AgentCase) -> dict[str, str]:
+def slot_values(case: AgentCase) -> dict[str, str]:
+    """What the slots of a message are filled with, from records alone."""
     plan = route_plan(case.decisions)
     parcels = plan.parcels if plan else ()
     carriers = sorted({parcel.carrier for parcel in parcels})

@@ -19,6 +19,7 @@ from agents.reads import (
     LANES,
     PRODUCTS,
     RATES,
+    RULES,
     SEGMENTS,
     STOCK,
     UNIT_PRICES,
@@ -36,6 +37,7 @@ from domain.inventory import DemandTable, FeedState, StockLevel
 from domain.language import Answer, Check, LanguageRequest
 from domain.pick_wave import UnitPrices
 from domain.ports import CustomerHistory, RatePort, SegmentPort
+from domain.promoted_rule import PromotedRule
 from domain.risk import CustomerException
 from domain.shipment import Lane, Warehouse
 
@@ -54,6 +56,7 @@ def playback_ports() -> AgentPorts:
         demand=tape,
         unit_prices=tape,
         language=tape,
+        rules=tape,
     )
 
 
@@ -172,3 +175,7 @@ class _Tape:
 
     async def ask(self, request: LanguageRequest, *, check: Check | None = None) -> Answer:
         return playback().answer(ANSWER, question_key(request))
+
+    async def adopted(self, tenant: str, agent: str) -> Sequence[PromotedRule]:
+        # Keyed as a read is; a tape of a decision that asked no rules has none.
+        return playback().recall_keyed(RULES, agent, ())

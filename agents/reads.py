@@ -15,6 +15,7 @@ from domain.inventory import Demand, FeedState, StockLevel
 from domain.language import Answered, LanguageRequest, Unanswered
 from domain.pick_wave import UnitPrices
 from domain.ports import CustomerHistory
+from domain.promoted_rule import PromotedRule
 from domain.risk import CustomerException, SegmentSnapshot
 from domain.shipment import Lane, Warehouse
 
@@ -60,6 +61,7 @@ KNOWN_GOODS: Read[dict[Sku, Product]] = _read("routing.products", dict[Sku, Prod
 """Products routing had read before: what its fallback works with."""
 
 ANSWER: Read[Answered | Unanswered] = _read("model.answer", Answered | Unanswered)
+RULES: Read[tuple[PromotedRule, ...]] = _read("rules.adopted", tuple[PromotedRule, ...])
 
 
 def hidden(value: str) -> str:

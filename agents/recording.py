@@ -117,7 +117,11 @@ class Playback:
 
     def recall(self, read: Read[T], value: T) -> T:
         """What was noted; the value itself where the recorded decision did not get so far."""
-        return self.answer(read, "") if _name(read, "") in self._left else value
+        return self.recall_keyed(read, "", value)
+
+    def recall_keyed(self, read: Read[T], key: str, value: T) -> T:
+        """What was noted under a key; the value itself where the recorded decision did not ask."""
+        return self.answer(read, key) if _name(read, key) in self._left else value
 
 
 class Values:

@@ -24,6 +24,7 @@ from agents.reads import (
     LANES,
     PRODUCTS,
     RATES,
+    RULES,
     SEGMENTS,
     STOCK,
     UNIT_PRICES,
@@ -49,9 +50,11 @@ from domain.ports import (
     FeedPort,
     LanguagePort,
     RiskBookPort,
+    RulePort,
     UnitPricePort,
     WarehouseReads,
 )
+from domain.promoted_rule import PromotedRule
 from domain.risk import CustomerException
 from domain.shipment import Lane, Warehouse
 
@@ -73,6 +76,7 @@ def taped(ports: AgentPorts) -> AgentPorts:
             "feed": _Feed(ports.feed) if ports.feed is not None else None,
             "demand": _Demand(ports.demand) if ports.demand is not None else None,
             "language": _Language(ports.language),
+            "rules": _Rules(ports.rules),
             "unit_prices": _UnitPrices(ports.unit_prices) if ports.unit_prices is not None else None,
         }
     )
@@ -255,3 +259,14 @@ class _Language:
 
     async def ask(self, request: LanguageRequest, *, check: Check | None = None) -> Answer:
         return await noted(ANSWER, question_key(request), self._inner.ask(request, check=check))
+
+
+class _Rules:
+    def __init__(self, inner: RulePort) -> None:
+        self._inner = inner
+
+    async def adopted(self, tenant: str, agent: str) -> Sequence[PromotedRule]:
+        async def read() -> tuple[PromotedRule, ...]:
+            return tuple(await self._inner.adopted(tenant, agent))
+
+        return await noted(RULES, agent, read())

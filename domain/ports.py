@@ -16,6 +16,7 @@ from domain.inventory import DemandTable, FeedState, StockLevel
 from domain.language import Answer, Check, LanguageRequest
 from domain.order import Order
 from domain.pick_wave import UnitPrices
+from domain.promoted_rule import PromotedRule
 from domain.risk import CustomerException, SegmentSnapshot
 from domain.shipment import Lane, Warehouse
 from domain.values import Document, Plain
@@ -169,6 +170,17 @@ class ExamplePort(Protocol):
 
         Raises:
             StoreUnavailable: no answer.
+        """
+
+
+class RulePort(Protocol):
+    """Rules promoted from confirmed model answers."""
+
+    async def adopted(self, tenant: str, agent: str) -> Sequence[PromotedRule]:
+        """The adopted rules of an agent.
+
+        Raises:
+            StoreUnavailable: nobody can say now.
         """
 
 

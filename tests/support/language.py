@@ -145,6 +145,7 @@ async def gateway_bench(
     usd_micro: int = 5_000_000,
     calls: int = 1_000,
     calls_per_s: float = 1_000,
+    prompts: PromptLibrary | None = None,
     **planned: Any,
 ) -> AsyncIterator[Bench]:
     """A gateway on a served stand-in, with its own database."""
@@ -158,7 +159,7 @@ async def gateway_bench(
         purse = RedisPurse(batcher, keys, budgets.allowance, lambda _: clock.now().date().isoformat())
         ledger = CostLedger(batcher, keys, engine)
         tools = Tools(
-            prompts=PromptLibrary(PROMPTS),
+            prompts=prompts or PromptLibrary(PROMPTS),
             prices=read_prices(),
             purse=purse,
             observer=seen,

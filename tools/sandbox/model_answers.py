@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tools.sandbox import model_scripts
+
 Script = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 """The conversation and the schema to the answer."""
 
@@ -29,7 +31,7 @@ def _gateway_check(conversation: str, _schema: Mapping[str, Any]) -> dict[str, A
     return {"number": int(asked[1]) + int(asked[2]) if asked else 0, "topic": topic}
 
 
-SCRIPTS: dict[str, Script] = {"gateway_check": _gateway_check}
+SCRIPTS: dict[str, Script] = {"gateway_check": _gateway_check, **model_scripts.SCRIPTS}
 """By prompt id."""
 
 
