@@ -1,17 +1,19 @@
 """Agents whose tables can be published while they run: each order is judged by what was in force when it came in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Protocol
 
 from pydantic import TypeAdapter
 
 from agents import AgentPorts, build
+from agents.order_routing import OrderRouting
 from agents.policies import tables_of
 from agents.reads import Read
 from agents.recording import playback, recorder
+from agents.routing_wave import Wave
 from domain.decision import Verdict
 from domain.ports import Agent, AgentCase
 
@@ -56,10 +58,6 @@ class Published:
         """The declared fallback's verdict, by the same tables."""
         return self._for(case).fallback(name, case, why)
 
-    def __getattr__(self, name: str) -> Any:
-        """Whatever else the agent offers, by the tables that ship."""
-        return getattr(self._built[()], name)
-
     def _for(self, case: AgentCase) -> Agent:
         found = self._tables.in_force(case.order.tenant, case.accepted_at or case.now)
         texts = tuple(sorted((name, text) for name, text in found.items() if name in self._wanted))
@@ -74,6 +72,23 @@ class Published:
         return self._built[texts]
 
 
+class PublishedRouting(Published):
+    """Routing also looks again at waiting orders, many at once; that look is by the tables that ship."""
+
+    def __init__(self, inner: OrderRouting, make: Callable[[Mapping[str, str]], Agent], tables: TablesInForce) -> None:
+        """``inner`` decides by the tables that ship."""
+        super().__init__(inner, make, tables)
+        self._router = inner
+
+    async def before_wave(self, cases: Sequence[AgentCase], now: datetime) -> Wave:
+        """Route waiting orders anew together before they are picked.
+
+        Raises:
+            Transient: stock, lanes, products or rates could not be read.
+        """
+        return await self._router.before_wave(cases, now)
+
+
 def published(name: str, version: str, ports: AgentPorts, tables: TablesInForce) -> Agent:
     """The named version, by published tables; as it is when nothing of it can be published.
 
@@ -83,7 +98,13 @@ def published(name: str, version: str, ports: AgentPorts, tables: TablesInForce)
     inner = build(name, version, ports)
     if not tables_of(name):
         return inner
-    return Published(inner, lambda texts: build(name, version, replace(ports, tables=texts)), tables)
+
+    def make(texts: Mapping[str, str]) -> Agent:
+        return build(name, version, replace(ports, tables=texts))
+
+    if isinstance(inner, OrderRouting):
+        return PublishedRouting(inner, make, tables)
+    return Published(inner, make, tables)
 
 
 def replayed(name: str, version: str, ports: AgentPorts) -> Agent:

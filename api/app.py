@@ -17,7 +17,7 @@ from api.context import ApiContext
 from api.idempotency import IdempotencyStore
 from api.limits import Gate, Limits, RateLimiter
 from api.metrics import ApiMetrics
-from api.routes import agents, channels, costs, examples, health, orders, problem_types, reviews, slack, stream
+from api.routes import agents, channels, costs, examples, governance, health, orders, problem_types, reviews, slack, stream
 from api.routing import GuardedRoute
 from api.security import ACCESS, Guard, Open, SignedIn
 from api.services import OrderDesk
@@ -27,7 +27,7 @@ from domain.errors import ConfigError, SignalboxError
 
 API_VERSION = "1"
 """Of the contract under /v1."""
-_ROUTERS = (orders, channels, reviews, agents, examples, costs, stream, health, problem_types, slack)
+_ROUTERS = (orders, channels, reviews, agents, examples, governance, costs, stream, health, problem_types, slack)
 
 
 def create_app(

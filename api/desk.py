@@ -8,6 +8,7 @@ from sqlalchemy import text as sql
 
 from api.autonomy import standings
 from api.costs import budgets, costs, narrowed, order_cost
+from api.governance import GovernanceDesk
 from api.live_events import LiveEvents
 from api.registry import registered
 from api.review_views import ReviewViews
@@ -35,6 +36,7 @@ class Desk(ReviewViews):
         """``box`` is the running system."""
         super().__init__(box)
         self._live = LiveEvents(box)
+        self.governance = GovernanceDesk(box)
 
     async def submit(self, submission: Submission) -> Accepted:
         """Make the delivery durable, once, before returning.

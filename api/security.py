@@ -55,6 +55,12 @@ _STAFF = _page(Role.SUPPORT, Role.PROCUREMENT, Role.OPS, Role.MANAGER)
 ACCESS: Mapping[tuple[str, str], Access] = {
     ("POST", "/v1/orders"): _roles(Role.STOREFRONT, Role.OPS),
     ("GET", "/v1/orders/{order_id}"): _roles(Role.STOREFRONT, Role.SUPPORT, Role.OPS),
+    ("POST", "/v1/orders/{order_id}/what-if"): _roles(Role.OPS),
+    ("GET", "/v1/orders/{order_id}/replay"): _roles(Role.OPS),
+    ("GET", "/v1/decisions/{decision_id}/replay"): _roles(Role.OPS),
+    ("GET", "/v1/shadow-reports"): _roles(Role.OPS),
+    ("GET", "/v1/shadow-reports/{report_id}"): _roles(Role.OPS),
+    ("GET", "/v1/policies"): _roles(Role.OPS),
     ("POST", "/v1/orders/{order_id}/cancel"): _roles(Role.STOREFRONT, Role.SUPPORT, Role.OPS),
     ("POST", "/v1/channels/{channel}/webhooks"): Open.SIGNED,
     ("GET", "/v1/reviews"): _DESK,

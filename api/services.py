@@ -14,6 +14,7 @@ from domain.review import ReviewAnswer, ReviewState
 from domain.review_acts import Act
 from domain.review_case import Actor
 from graph.runtime.cases import CaseQuery, Verdict
+from domain.what_if import WhatIf
 from tools.channels import DeliveryKind
 
 Json = dict[str, Any]
@@ -76,8 +77,51 @@ class Health:
     checks: Mapping[str, Check] = field(default_factory=dict)
 
 
+class Governing(Protocol):
+    """Past decisions again, dry runs, shadow reports and policies. Nothing of it changes an order."""
+
+    async def what_if(self, tenant: TenantId, wanted: WhatIf) -> Json:
+        """Run an order dry.
+
+        Raises:
+            NotFound: there is no record of this order's decisions in this tenant.
+            InputError: a change does not fit.
+        """
+
+    async def replay_order(self, tenant: TenantId, order_id: str) -> list[Json]:
+        """Every decision of an order made again.
+
+        Raises:
+            NotFound: there is no record of them in this tenant.
+        """
+
+    async def replay_decision(self, tenant: TenantId, decision_id: str) -> Json:
+        """One decision made again.
+
+        Raises:
+            NotFound: there is no record of it in this tenant.
+        """
+
+    async def reports(self, tenant: TenantId) -> list[Json]:
+        """The tenant's shadow reports, newest first, without their contents."""
+
+    async def report(self, tenant: TenantId, report_id: str) -> Json:
+        """One shadow report.
+
+        Raises:
+            NotFound: there is none of this id in this tenant.
+        """
+
+    async def policies(self, tenant: TenantId) -> list[Json]:
+        """Every table agents decide by: what is in force, its versions and publications."""
+
+
 class OrderDesk(Protocol):
     """The order workflow as the API sees it. Every call is confined to one tenant; what is not there is NotFound."""
+
+    @property
+    def governance(self) -> Governing:
+        """What governs the agents."""
 
     async def submit(self, submission: Submission) -> Accepted:
         """Make the delivery durable, once, before returning.

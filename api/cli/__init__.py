@@ -29,6 +29,7 @@ from api.cli import (
     shadow,
     topology,
     versions,
+    what_if,
     why,
 )
 from api.cli.invocation import Invocation
@@ -65,6 +66,8 @@ app.add_typer(orders.app, name="orders")
 app.add_typer(reviews.app, name="reviews")
 app.command("why")(why.why)
 app.add_typer(versions.app, name="versions")
+app.command("what-if")(what_if.what_if)
+app.command("replay")(what_if.replay)
 app.command("shadow-test")(shadow.shadow_test)
 app.add_typer(topology.app, name="topology")
 app.add_typer(agents.app, name="agents")

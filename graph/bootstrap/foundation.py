@@ -41,8 +41,8 @@ class Foundation:
     """The in-process stand-ins, when they are what runs."""
 
 
-async def lay(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Foundation:
-    """Connect everything outside; ``stack`` lets go of it.
+async def lay(settings: Settings, clock: Clock, stack: AsyncExitStack, outside: Systems | None = None) -> Foundation:
+    """Connect everything outside; ``stack`` lets go of it. ``outside`` takes the place of the systems in the settings.
 
     Raises:
         ConfigError: a setting or the environment must be changed; the message says which and how.
@@ -55,7 +55,7 @@ async def lay(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Founda
     stack.push_async_callback(batcher.aclose)
     owner = f"{socket.gethostname()}:{os.getpid()}:{clock.new_id()[-6:]}"
     engine, audit = await _audit(settings, stack)
-    systems, sandbox = await _systems(settings, stack)
+    systems, sandbox = (outside, None) if outside is not None else await _systems(settings, stack)
     return Foundation(
         settings=settings,
         clock=clock,

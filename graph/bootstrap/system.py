@@ -156,11 +156,12 @@ class Signalbox(Foundation):
 
 @asynccontextmanager
 async def open_signalbox(
-    settings: Settings, *, clock: Clock | None = None, staff: Staff | None = None
+    settings: Settings, *, clock: Clock | None = None, staff: Staff | None = None, outside: Systems | None = None
 ) -> AsyncIterator[Signalbox]:
     """Build and connect everything; leaving the block lets go of it.
 
-    ``staff`` makes other agents than the published ones of the versions a workflow names.
+    ``staff`` makes other agents than the published ones of the versions a workflow names; ``outside`` takes the place
+    of the systems in the settings.
 
     Raises:
         ConfigError: a setting, the topology file or the environment must be changed; the message says which and how.
@@ -168,7 +169,7 @@ async def open_signalbox(
     """
     safety.check_process()
     async with AsyncExitStack() as stack:
-        yield await _build(settings, clock or SystemClock(), staff, stack)
+        yield await _build(settings, clock or SystemClock(), staff, stack, outside)
 
 
 def load_topology(settings: Settings) -> Topology:
@@ -184,10 +185,12 @@ def load_topology(settings: Settings) -> Topology:
     return topology
 
 
-async def _build(settings: Settings, clock: Clock, staff: Staff | None, stack: AsyncExitStack) -> Signalbox:
+async def _build(
+    settings: Settings, clock: Clock, staff: Staff | None, stack: AsyncExitStack, outside: Systems | None
+) -> Signalbox:
     topology, conflicts = load_topology(settings), load_policy(settings.conflicts_file)
     workflow = topology.workflow(ORDER_WORKFLOW)
-    base = await lay(settings, clock, stack)
+    base = await lay(settings, clock, stack, outside)
     store, keys, batcher, owner = base.store, base.keys, base.store.batcher, base.owner
     feed = StockFeed(batcher, keys, FEED_LIMITS, clock=clock)
     base = replace(base, systems=replace(base.systems, wms=WatchedWarehouse(base.systems.wms, feed, clock)))

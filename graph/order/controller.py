@@ -85,6 +85,14 @@ class OrderController:
             case Work.UNREADABLE:
                 raise MalformedPayload(headers["reason"])
 
+    async def receive(self, order: Order, *, correlation_id: str) -> None:
+        """Act on an order that is in its canonical form already.
+
+        Raises:
+            Transient: it cannot be done now.
+        """
+        await self._arrived(order, {"correlation_id": correlation_id, "raw": order.payload_ref})
+
     async def _arrived(self, order: Order, headers: dict[str, str]) -> None:
         thread = thread_of(order.tenant, order.order_id)
         async with self._store.leases.hold(thread) as token:

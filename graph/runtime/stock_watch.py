@@ -8,7 +8,7 @@ from domain.effect import Effect, EffectKind, Receipt
 from domain.ids import Sku, WarehouseId
 from domain.intent import ConfirmHold, HoldStock, RecallFulfilments
 from domain.inventory import StockLevel
-from domain.ports import WarehousePort
+from domain.ports import WarehousePort, WarehouseReads
 from domain.shipment import Warehouse
 from graph.runtime.clock import Clock
 from graph.runtime.stock_feed import StockFeed
@@ -33,6 +33,11 @@ class WatchedWarehouse:
         self._feed = feed
         self._clock = clock
         self._sites: frozenset[WarehouseId] = frozenset()
+
+    @property
+    def unwatched(self) -> WarehouseReads:
+        """The reads of the system itself, which leave no sample behind."""
+        return self._inner
 
     @property
     def kinds(self) -> frozenset[EffectKind]:

@@ -33,6 +33,35 @@ SHOPEE_SECRET = "c2f1b74e09a84d6d8d61b3f0a7e52c19"
 SHOPEE_URL = "https://signalbox.example/v1/channels/shopee/webhooks"
 
 
+class MemoryGovernance:
+    """Governance of one tenant's one order, decision and report."""
+
+    def __init__(self, desk: "MemoryDesk") -> None:
+        self._desk = desk
+
+    async def what_if(self, tenant: TenantId, wanted: WhatIf) -> Json:
+        await self._desk.order(tenant, wanted.order_id)
+        return {"order_id": wanted.order_id, "progress": "fulfilled", "decisions": [], "effects": []}
+
+    async def replay_order(self, tenant: TenantId, order_id: str) -> list[Json]:
+        await self._desk.order(tenant, order_id)
+        return [{"order_id": order_id, "same": True}]
+
+    async def replay_decision(self, tenant: TenantId, decision_id: str) -> Json:
+        await self._desk.order(tenant, "storefront-web-1")
+        return {"decision_id": decision_id, "same": True}
+
+    async def reports(self, tenant: TenantId) -> list[Json]:
+        return []
+
+    async def report(self, tenant: TenantId, report_id: str) -> Json:
+        await self._desk.order(tenant, "storefront-web-1")
+        return {"report_id": report_id, "passed": True}
+
+    async def policies(self, tenant: TenantId) -> list[Json]:
+        return []
+
+
 class MemoryDesk:
     """The order desk as a dictionary: keeps what it is given, refuses as the real one does, fails when told to."""
 
@@ -49,6 +78,7 @@ class MemoryDesk:
         self.ready = Health(ready=True, checks={"redis": Check(ok=True, detail="answers in 1 ms")})
         self.log: list[tuple[str, str, str]] = []
         self._news = asyncio.Condition()
+        self.governance = MemoryGovernance(self)
 
     async def _reach(self) -> None:
         if self.gate is not None:

@@ -24,6 +24,12 @@ GET  /v1/costs                                    no         no      no         
 GET  /v1/examples                                 no         yes     yes         yes yes     yes
 GET  /v1/examples/{example_id}                    no         yes     yes         yes yes     yes
 GET  /v1/orders/{order_id}                        yes        yes     no          yes no      yes
+GET  /v1/decisions/{decision_id}/replay           no         no      no          yes no      yes
+GET  /v1/orders/{order_id}/replay                 no         no      no          yes no      yes
+GET  /v1/policies                                 no         no      no          yes no      yes
+GET  /v1/shadow-reports                           no         no      no          yes no      yes
+GET  /v1/shadow-reports/{report_id}               no         no      no          yes no      yes
+POST /v1/orders/{order_id}/what-if                no         no      no          yes no      yes
 GET  /v1/reviews                                  no         yes     yes         yes yes     yes
 GET  /v1/reviews/measures                         no         no      no          yes yes     yes
 GET  /v1/reviews/{review_id}                      no         yes     yes         yes yes     yes
@@ -54,6 +60,7 @@ WITHOUT_KEY = {
 BODIES: dict[str, Any] = {
     "/v1/orders": order_document("web-2"),
     "/v1/orders/{order_id}/cancel": {"reason": "changed mind"},
+    "/v1/orders/{order_id}/what-if": {"set": {"ship_to.country": "SG"}},
     "/v1/reviews/{review_id}/decision": approval(),
     "/v1/reviews/{review_id}/assign": {"to": "user:mei"},
     "/v1/reviews/{review_id}/snooze": {"until": "2026-11-23T00:00:00Z"},
@@ -90,7 +97,10 @@ def _operations(world: World) -> set[tuple[str, str]]:
 
 
 async def _call(client: httpx2.AsyncClient, method: str, path: str) -> httpx2.Response:
-    filled = path.format(order_id="storefront-web-1", review_id="rev-1", entity="storefront-web-1", example_id="ex-1")
+    filled = path.format(
+        order_id="storefront-web-1", review_id="rev-1", entity="storefront-web-1", example_id="ex-1",
+        decision_id="d-1", report_id="st-1",
+    )  # fmt: skip
     return await client.request(method, filled, json=BODIES.get(path))
 
 
