@@ -2,12 +2,14 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any, cast
 
 from agents import AgentPorts
 from agents.exchange import Exchange
-from agents.fraud_segments import Segments
+from agents.fraud_segments import Segments, SegmentTable, ShippedSegments
 from agents.network import Network
 from agents.playback_ports import playback_ports
 from agents.recording import NotRecorded
@@ -18,14 +20,14 @@ _READS = ("wms", "crm", "erp", "activity", "risk_book", "feed", "demand", "unit_
 def either_ports(live: AgentPorts) -> AgentPorts:
     """The tape first, then ``live``. What was read live stands in the tape's list of missing reads."""
     taped = playback_ports()
-    merged = {name: _either(getattr(taped, name), getattr(live, name)) for name in _READS}
-    return _EitherPorts(taped, live, merged)
+    reads: dict[str, Any] = {name: _either(getattr(taped, name), getattr(live, name)) for name in _READS}
+    return _EitherPorts(carriers={}, tables=live.tables, taped=taped, live=live, **reads)
 
 
+@dataclass(frozen=True, kw_only=True)
 class _EitherPorts(AgentPorts):
-    def __init__(self, taped: AgentPorts, live: AgentPorts, reads: dict[str, Any]) -> None:
-        super().__init__(carriers={}, tables=live.tables, **reads)
-        object.__setattr__(self, "_both", (taped, live))
+    taped: AgentPorts
+    live: AgentPorts
 
     @cached_property
     def network(self) -> Network:
@@ -37,11 +39,23 @@ class _EitherPorts(AgentPorts):
 
     @cached_property
     def segment_tables(self) -> Segments:
-        return cast(Segments, self._of("segment_tables"))
+        return _Segments(self.taped.segment_tables, self.live.segment_tables)
 
     def _of(self, name: str) -> Any:
-        taped, live = self.__dict__["_both"]
-        return _either(getattr(taped, name), getattr(live, name))
+        return _either(getattr(self.taped, name), getattr(self.live, name))
+
+
+class _Segments(Segments):
+    def __init__(self, taped: Segments, live: Segments) -> None:
+        super().__init__(ShippedSegments())
+        self._taped = taped
+        self._live = live
+
+    async def table(self, tenant: str, now: datetime) -> SegmentTable:
+        try:
+            return await self._taped.table(tenant, now)
+        except NotRecorded:
+            return await self._live.table(tenant, now)
 
 
 def _either(first: Any, then: Any) -> Any:

@@ -17,7 +17,19 @@ from api.context import ApiContext
 from api.idempotency import IdempotencyStore
 from api.limits import Gate, Limits, RateLimiter
 from api.metrics import ApiMetrics
-from api.routes import agents, channels, costs, examples, governance, health, orders, problem_types, reviews, slack, stream
+from api.routes import (
+    agents,
+    channels,
+    costs,
+    examples,
+    governance,
+    health,
+    orders,
+    problem_types,
+    reviews,
+    slack,
+    stream,
+)
 from api.routing import GuardedRoute
 from api.security import ACCESS, Guard, Open, SignedIn
 from api.services import OrderDesk

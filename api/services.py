@@ -13,8 +13,8 @@ from domain.ids import OrderId, ReviewId, TenantId
 from domain.review import ReviewAnswer, ReviewState
 from domain.review_acts import Act
 from domain.review_case import Actor
-from graph.runtime.cases import CaseQuery, Verdict
 from domain.what_if import WhatIf
+from graph.runtime.cases import CaseQuery, Verdict
 from tools.channels import DeliveryKind
 
 Json = dict[str, Any]

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from domain.what_if import DryRun, WhatIf
     from graph.order.replaying import Replayed
 
-Changes = Annotated[list[str] | None, typer.Option("--set", help="path=value in the order, for example ship_to.country=SG.")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="path=value in the order, for example ship_to.country=SG.")
+]
 Lines = Annotated[
-    list[str] | None, typer.Option("--threshold", help="<table>.<path>=value, for example fraud_thresholds.thresholds.review=30.")
+    list[str] | None,
+    typer.Option("--threshold", help="<table>.<path>=value, for example fraud_thresholds.thresholds.review=30."),
 ]
 
 
@@ -30,7 +33,9 @@ def what_if(
     ] = None,
     agent: Annotated[str | None, typer.Option("--agent", help="The agent --version is about.")] = None,
     version: Annotated[str | None, typer.Option("--version", help="The version that shall decide.")] = None,
-    since: Annotated[str, typer.Option("--from", help="Agent or decision id: what came before stands as recorded.")] = "",
+    since: Annotated[
+        str, typer.Option("--from", help="Agent or decision id: what came before stands as recorded.")
+    ] = "",
     tenant: OfTenant = None,
     as_json: AsJson = False,
 ) -> None:
@@ -56,7 +61,9 @@ def what_if(
 
 def replay(
     context: typer.Context,
-    about: Annotated[str, typer.Argument(metavar="DECISION|ORDER", help="A decision id, or an order id for all of its decisions.")],
+    about: Annotated[
+        str, typer.Argument(metavar="DECISION|ORDER", help="A decision id, or an order id for all of its decisions.")
+    ],
     tenant: OfTenant = None,
     as_json: AsJson = False,
 ) -> None:
@@ -132,7 +139,14 @@ def print_dry_run(found: "DryRun") -> None:
 
 def _print_replay(found: "list[Replayed]") -> None:
     rows: list[tuple[Any, ...]] = [
-        (one.agent, one.version, one.recorded, one.repeated or "-", "the same" if one.same else "OTHERWISE", one.decision_id)
+        (
+            one.agent,
+            one.version,
+            one.recorded,
+            one.repeated or "-",
+            "the same" if one.same else "OTHERWISE",
+            one.decision_id,
+        )
         for one in found
     ]
     table(("agent", "version", "recorded", "again", "", "decision"), rows)

@@ -11,8 +11,10 @@ from domain.errors import NotFound
 from domain.fx import Rate
 from domain.ids import EffectKey, Sku
 from domain.inventory import StockLevel
+from domain.listing import ListingReport
 from domain.ports import CarrierReads, CataloguePort, CustomerHistory, CustomerReads, WarehouseReads
 from domain.shipment import Lane, Warehouse
+from domain.supply_ports import ListingReads
 from graph.runtime.clock import Clock
 from tools.connectors.directory import Systems
 
@@ -106,6 +108,15 @@ class _Erp:
         return await self._reads.rates(currencies)
 
 
+class _Listings(DrySystem):
+    def __init__(self, notes: NotedEffects, kinds: frozenset[EffectKind], reads: ListingReads) -> None:
+        super().__init__(notes, kinds)
+        self._reads = reads
+
+    async def listings(self, skus: Sequence[Sku], *, tenant: str) -> ListingReport:
+        return await self._reads.listings(skus, tenant=tenant)
+
+
 class _Channels(DrySystem):
     async def fetch_platform_order(self, channel: str, shop: str, external_id: str) -> str:
         raise NotFound(f"a dry run asks no sales channel, not even for order {external_id}")
@@ -122,4 +133,6 @@ def dry_systems(like: Systems, wms: WarehouseReads, notes: NotedEffects) -> Syst
         erp=_Erp(like.erp),
         channels=_Channels(notes, like.channels.kinds),
         messages=DrySystem(notes, like.messages.kinds),
+        purchasing=like.purchasing,
+        listings=_Listings(notes, like.listings.kinds, like.listings),
     )

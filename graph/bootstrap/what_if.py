@@ -4,7 +4,6 @@ It is the production code from the controller to the release: same graph, gates,
 has in its stores, and the systems behind it, are read at most.
 """
 
-import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,13 +12,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import orjson
-import yaml
-from pydantic import ValidationError
-
 from agents import AgentPorts
 from agents.either_ports import either_ports
-from agents.policies import SUBJECTS, parsed, shipped_text
 from agents.published import published
 from agents.recording import Playback, Values, on_tape
 from domain.decision import Decision, Verdict
@@ -31,13 +25,13 @@ from domain.tape import Tape
 from domain.what_if import DryDecision, DryEffect, DryRun, WhatIf
 from graph.bootstrap.dry_systems import NotedEffects, dry_systems
 from graph.bootstrap.settings import Settings
-from graph.bootstrap.system import ORDER_WORKFLOW, Signalbox, open_signalbox
+from graph.bootstrap.system import ORDER_WORKFLOW, Signalbox, load_topology, open_signalbox
 from graph.bootstrap.what_if_changes import changed_order, changed_tables, with_version
 from graph.order.replaying import said_digest, shared
 from graph.order.threads import graph_version
 from graph.runtime.clock import SystemClock
+from graph.runtime.journal import TOPIC as JOURNAL
 from graph.runtime.stock_watch import WatchedWarehouse
-from graph.topology.loader import load
 from graph.topology.model import Workflow
 
 KEPT_SETTINGS = frozenset({"conflicts_file", "review_policy_file", "sandbox_seed"})
@@ -127,7 +121,9 @@ async def what_if(box: Signalbox, tenant: TenantId, wanted: WhatIf) -> DryRun:
     if first.order not in texts:
         raise NotFound(f"the document of order {wanted.order_id} is not kept any more")
     order = changed_order(texts[first.order], wanted.set)
-    tables = changed_tables(box.governance.in_force.in_force(tenant, first.accepted_at or first.asked_at), wanted.thresholds)
+    tables = changed_tables(
+        box.governance.in_force.in_force(tenant, first.accepted_at or first.asked_at), wanted.thresholds
+    )
     with tempfile.TemporaryDirectory(prefix="signalbox-dry-") as folder:
         settings = _settings(box.settings, Path(folder), wanted)
         workflow = _workflow(settings)
@@ -145,6 +141,7 @@ async def what_if(box: Signalbox, tenant: TenantId, wanted: WhatIf) -> DryRun:
 
         outside = dry_systems(box.systems, wms, notes)
         async with open_signalbox(settings, clock=clock, staff=staff, outside=outside) as dry:
+            await dry.bus.subscribe(JOURNAL, dry.relay_group)
             await dry.controller.receive(order, correlation_id="what-if")
             return await _told(dry, box, order, _Told(asked, then, notes, wanted, started_s))
 
@@ -251,7 +248,7 @@ def _settings(real: Settings, home: Path, wanted: WhatIf) -> Settings:
 
 def _workflow(settings: Settings) -> Workflow:
     try:
-        return load(settings.topology_file).workflow(ORDER_WORKFLOW)
+        return load_topology(settings).workflow(ORDER_WORKFLOW)
     except ConfigError as wrong:
         raise InputError(f"the topology does not fit: {wrong}") from None
 

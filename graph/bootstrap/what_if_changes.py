@@ -88,8 +88,6 @@ def _value(text: str) -> Any:
         return text
 
 
-
-
 def with_version(file: Path, agent: str, version: str) -> str:
     """A topology file's text with one agent in another version.
 
@@ -103,5 +101,3 @@ def with_version(file: Path, agent: str, version: str) -> str:
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
     lines[line - 1] = re.sub(r"(version:\s*)[^\s,}#]+", rf"\g<1>{version}", lines[line - 1], count=1)
     return "".join(lines)
-
-

@@ -23,6 +23,7 @@ from domain.order import Channel
 from domain.review import ReviewAction, ReviewAnswer, ReviewState
 from domain.review_acts import Act
 from domain.review_case import Actor
+from domain.what_if import WhatIf
 from graph.runtime.cases import CaseQuery, Verdict
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
