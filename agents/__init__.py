@@ -41,6 +41,7 @@ from domain.ports import (
     Agent,
     CarrierReads,
     CataloguePort,
+    ConsigneePort,
     CustomerReads,
     DemandPort,
     FeedPort,
@@ -76,6 +77,8 @@ class AgentPorts:
     unit_prices: UnitPricePort | None = None
     """None where released orders are not looked at again before they are picked."""
 
+    consignees: ConsigneePort | None = None
+    """None where nobody counts what consignees were sent."""
     rates: RatePort | None = None
     """Where exchange rates come from when not from the ERP."""
     tables: Mapping[str, str] = field(default_factory=dict)
@@ -254,6 +257,7 @@ _SPECS = (
             "erp.products",
             "erp.rates",
             "waves.unit_prices",
+            "consignee.sent",
         ),
         writes=("order.route",),
         actions=(),
@@ -268,6 +272,7 @@ _SPECS = (
             unit_prices=ports.unit_prices,
             feed=ports.feed,
             demand=ports.demand,
+            consignees=ports.consignees,
         ),
     ),
     AgentSpec(
@@ -275,13 +280,15 @@ _SPECS = (
         version=TaxAssessment.version,
         owner="finance",
         trigger="order_routing decided",
-        reads=("order", "decisions", "erp.products", "erp.rates"),
+        reads=("order", "decisions", "erp.products", "erp.rates", "consignee.sent"),
         writes=("order.tax",),
         actions=(),
         fallbacks=TaxAssessment.fallbacks,
         thresholds=shipped_rules().version,
         calibration=None,
-        build=lambda ports: TaxAssessment(exchange=ports.exchange, erp=ports.erp, table=ports.table("tax_rules")),
+        build=lambda ports: TaxAssessment(
+            exchange=ports.exchange, erp=ports.erp, table=ports.table("tax_rules"), consignees=ports.consignees
+        ),
     ),
     AgentSpec(
         name=ShippingMethod.name,

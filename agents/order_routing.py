@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from agents.consigned import consigned
 from agents.exchange import Exchange
 from agents.fallbacks import undeclared
 from agents.inventory_reservation import POLICY as STOCK_POLICY
@@ -27,8 +28,7 @@ from domain.catalogue import Product
 from domain.decision import Outcome, Reason, Verdict
 from domain.ids import Sku, WarehouseId
 from domain.inventory import FeedState, StockLevel
-from domain.order import Order
-from domain.ports import AgentCase, CataloguePort, DemandPort, FeedPort, UnitPricePort, WarehouseReads
+from domain.ports import AgentCase, CataloguePort, ConsigneePort, DemandPort, FeedPort, UnitPricePort, WarehouseReads
 
 __all__ = ["POLICY", "OrderRouting", "RoutingPolicy"]
 
@@ -53,6 +53,7 @@ class OrderRouting:
         unit_prices: UnitPricePort | None = None,
         feed: FeedPort | None = None,
         demand: DemandPort | None = None,
+        consignees: ConsigneePort | None = None,
     ) -> None:
         """``network`` and ``exchange`` are shared with the other agents; ``taxes`` other than the shipped rows."""
         self._wms = wms
@@ -64,6 +65,7 @@ class OrderRouting:
         self._unit_prices = unit_prices
         self._feed = feed
         self._demand = demand
+        self._consignees = consignees
         self._desk = RoutingDesk(policy, taxes or shipped_rules())
         self._products: dict[Sku, Product] = {}
 
@@ -80,7 +82,7 @@ class OrderRouting:
         if not order.ship_to.country:
             return review("NO_COUNTRY", "the address has no country, so no lane can be chosen", "order.ship_to.country")
         simple = case.hints.get("mode") == "degraded"
-        around = await self._read(order, case.now)
+        around = await self._read(case)
         if self._unit_prices is not None and not simple:
             around = replace(around, prices=await self._unit_prices.prices(tenant=order.tenant, now=case.now))
         stock = self._stock(case, around.levels)
@@ -97,7 +99,7 @@ class OrderRouting:
             Transient: stock, lanes, products or rates could not be read.
         """
         waiting = [case for case in cases if route_plan(case.decisions) and case.order.open_lines]
-        around = [await self._read(case.order, now) for case in waiting]
+        around = [await self._read(replace(case, now=now)) for case in waiting]
         skus = sorted({line.sku for case in waiting for line in case.order.open_lines})
         levels = await self._wms.stock(skus) if skus else ()
         free = self._free(levels, now, channel="")
@@ -134,7 +136,8 @@ class OrderRouting:
         confidence = self.policy.fallback if verdict.decision == "route" else None
         return verdict.model_copy(update={"flags": flags, "confidence": confidence})
 
-    async def _read(self, order: Order, now: datetime) -> Surroundings:
+    async def _read(self, case: AgentCase) -> Surroundings:
+        order, now = case.order, case.now
         skus = sorted({line.sku for line in order.open_lines})
         sites, lanes, levels, products = await asyncio.gather(
             self._network.warehouses(now),
@@ -143,11 +146,14 @@ class OrderRouting:
             self._erp.products(skus),
         )
         currencies = {order.currency, *self._desk.market.currencies(order.ship_to.country, sites, lanes)}
+        sent = None
         if self.policy.duty_rule(order, now.date()) is not None:
+            sent = await consigned(self._consignees, case, self._desk.taxes)
+            currencies |= {amount.currency for amount in sent.today} if sent else set()
             currencies |= limit_currencies(self._desk.taxes, order.ship_to.country)
         rates = await self._exchange.table(currencies, now)
         self._remember(products)
-        return Surroundings(sites=sites, lanes=lanes, levels=levels, products=products, rates=rates)
+        return Surroundings(sites=sites, lanes=lanes, levels=levels, products=products, rates=rates, sent=sent)
 
     def _remember(self, products: Mapping[Sku, Product]) -> None:
         if len(self._products) >= 20_000:

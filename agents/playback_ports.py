@@ -11,6 +11,7 @@ from agents.network import Network
 from agents.reads import (
     ANSWER,
     CONFIRMED,
+    CONSIGNED,
     COUNT,
     DEMAND,
     EXCEPTIONS,
@@ -31,6 +32,7 @@ from agents.reads import (
 )
 from agents.recording import NotRecorded, playback
 from domain.catalogue import Product
+from domain.consignee import Consigned
 from domain.fx import Rate, RateTable
 from domain.ids import Sku, WarehouseId
 from domain.inventory import DemandTable, FeedState, StockLevel
@@ -55,6 +57,7 @@ def playback_ports() -> AgentPorts:
         feed=tape,
         demand=tape,
         unit_prices=tape,
+        consignees=tape,
         language=tape,
         rules=tape,
     )
@@ -167,6 +170,13 @@ class _Tape:
         if "demand" in playback().without:
             return {}
         return {(site, sku): one for site, sku, one in playback().answer(DEMAND, ",".join(skus))}
+
+    async def sent(
+        self, *, tenant: str, consignee: str, order_id: str, half_year: datetime, day: datetime, now: datetime
+    ) -> Consigned | None:
+        # A tape from before anybody counted has none.
+        found: Consigned | None = playback().recall(CONSIGNED, None)
+        return found
 
     async def prices(self, *, tenant: str, now: datetime) -> UnitPrices | None:
         # A tape from before there were any has none.

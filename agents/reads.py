@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from agents.fraud_degraded import Offer
 from domain.catalogue import Product
+from domain.consignee import Consigned
 from domain.fx import Rate
 from domain.ids import Sku, WarehouseId
 from domain.inventory import Demand, FeedState, StockLevel
@@ -55,6 +56,7 @@ SEGMENTS: Read[SegmentSnapshot] = _read("risk.segments", SegmentSnapshot)
 FEEDS: Read[dict[WarehouseId, FeedState]] = _read("stock.feeds", dict[WarehouseId, FeedState])
 DEMAND: Read[list[tuple[WarehouseId, Sku, Demand]]] = _read("stock.demand", list[tuple[WarehouseId, Sku, Demand]])
 UNIT_PRICES: Read[UnitPrices | None] = _read("waves.unit_prices", UnitPrices | None)
+CONSIGNED: Read[Consigned | None] = _read("consignee.sent", Consigned | None)
 BUDGET: Read[Offer] = _read("review.budget", Offer)
 """What the review budget of peak days had left for an order: it depends on the orders before."""
 KNOWN_GOODS: Read[dict[Sku, Product]] = _read("routing.products", dict[Sku, Product])

@@ -18,12 +18,12 @@ from agents.routing_solver import solve
 from agents.shipping_options import OPTIONS, OptionClass, option_class
 from agents.tax_rules import TaxTable
 from domain.catalogue import Product
+from domain.consignee import Consigned
 from domain.decision import Verdict
 from domain.errors import MissingRate
 from domain.fx import RateTable
 from domain.ids import Sku, WarehouseId
 from domain.inventory import StockLevel
-from domain.money import Money
 from domain.order import Order
 from domain.pick_wave import UnitPrices
 from domain.ports import AgentCase
@@ -41,6 +41,8 @@ class Surroundings:
     levels: Sequence[StockLevel]
     products: Mapping[Sku, Product]
     rates: RateTable
+    sent: Consigned | None = None
+    """What other orders sent to the consignee; None when nobody knows, or the sender pays no duty."""
     prices: UnitPrices | None = None
     """What scarce units turned out to be worth in the last batch."""
 
@@ -124,7 +126,7 @@ class RoutingDesk:
         bill: ImportBill | None = None
         if rule is not None:
             try:
-                bill = self._bill(case, around.rates)
+                bill = self._bill(case, around)
             except MissingRate as missing:
                 return review("DUTY_RATE_MISSING", f"the duty to pay cannot be settled: {missing}", "erp.rates")
             if bill is None:
@@ -173,16 +175,15 @@ class RoutingDesk:
         plans = [(best, frontier, exact) for best, frontier, exact in found if best is not None]
         return min(plans, key=lambda plan: (plan[0].objective_minor, plan[0].arrives), default=(None, (), True))
 
-    def _bill(self, case: AgentCase, rates: RateTable) -> ImportBill | None:
+    def _bill(self, case: AgentCase, around: Surroundings) -> ImportBill | None:
         """Duty and import tax of what crosses the border."""
-        sent, imports = case.hints.get("consignee_value_today"), case.hints.get("imports_half_year")
-        aggregate = self.policy.aggregate_same_day_same_consignee and isinstance(sent, dict)
+        sent = around.sent or Consigned(imports=0)
         consignment = Consignment(
             order=case.order,
-            sent_today=Money.model_validate(sent) if aggregate else None,
-            imports_before=imports if isinstance(imports, int) else 0,
+            sent_today=sent.today if self.policy.aggregate_same_day_same_consignee else (),
+            imports_before=sent.imports,
         )
-        return import_bill(consignment, self.taxes, rates, case.now, settlement=self.policy.settlement)
+        return import_bill(consignment, self.taxes, around.rates, case.now, settlement=self.policy.settlement)
 
     def _scarcity(self, goods: Sequence[Goods], prices: UnitPrices | None) -> dict[tuple[WarehouseId, Sku], int]:
         """What the order's units are worth to later orders; empty as long as nobody has said."""

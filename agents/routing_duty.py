@@ -6,6 +6,7 @@ it into parcels changes nothing.
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from agents.exchange import converted
 from agents.tax_rules import Collector, TaxRule, TaxTable, assess
@@ -28,8 +29,8 @@ class Consignment:
     """One order on its way to one consignee."""
 
     order: Order
-    sent_today: Money | None
-    """What the consignee was sent earlier on the same day; None when it does not count."""
+    sent_today: tuple[Money, ...]
+    """What the consignee was sent earlier on the same day, by currency; empty when it does not count."""
     imports_before: int
     """Parcels this consignee has imported this half year, as far as known."""
 
@@ -61,12 +62,12 @@ def import_bill(
 
 
 def _rule(consignment: Consignment, goods: Money, table: TaxTable, rates: RateTable, now: datetime) -> TaxRule | None:
-    value = goods + consignment.order.shipping
-    if consignment.sent_today is not None:
-        value += consignment.sent_today
-    for rule in table.candidates(consignment.order.ship_to.country, domestic=False, day=now.date()):
+    values = (goods + consignment.order.shipping, *consignment.sent_today)
+    country = consignment.order.ship_to.country
+    for rule in table.candidates(country, domestic=False, day=table.day(country, now)):
         limit = rule.limit
-        if not rule.covers(value.decimal if limit is None else converted(value, limit.currency, rates, now)):
+        currency = values[0].currency if limit is None else limit.currency
+        if not rule.covers(sum((converted(value, currency, rates, now) for value in values), Decimal(0))):
             continue
         if rule.most_imports is not None and consignment.imports_before >= rule.most_imports and rule.otherwise:
             return table.rules[rule.otherwise]

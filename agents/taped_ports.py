@@ -16,6 +16,7 @@ from agents.network import Network
 from agents.reads import (
     ANSWER,
     CONFIRMED,
+    CONSIGNED,
     COUNT,
     DEMAND,
     EXCEPTIONS,
@@ -36,6 +37,7 @@ from agents.reads import (
 )
 from agents.recording import SharedTexts, noted, recorder
 from domain.catalogue import Product
+from domain.consignee import Consigned
 from domain.fx import Rate, RateTable
 from domain.ids import Sku, WarehouseId
 from domain.inventory import DemandTable, FeedState, StockLevel
@@ -44,6 +46,7 @@ from domain.pick_wave import UnitPrices
 from domain.ports import (
     ActivityReads,
     CataloguePort,
+    ConsigneePort,
     CustomerHistory,
     CustomerReads,
     DemandPort,
@@ -77,6 +80,7 @@ def taped(ports: AgentPorts) -> AgentPorts:
             "demand": _Demand(ports.demand) if ports.demand is not None else None,
             "language": _Language(ports.language),
             "rules": _Rules(ports.rules),
+            "consignees": _Consignees(ports.consignees) if ports.consignees is not None else None,
             "unit_prices": _UnitPrices(ports.unit_prices) if ports.unit_prices is not None else None,
         }
     )
@@ -243,6 +247,19 @@ class _Demand:
         if (tape := recorder()) is not None:
             tape.note(DEMAND, ",".join(skus), [(site, sku, one) for (site, sku), one in found.items()])
         return found
+
+
+class _Consignees:
+    def __init__(self, inner: ConsigneePort) -> None:
+        self._inner = inner
+
+    async def sent(
+        self, *, tenant: str, consignee: str, order_id: str, half_year: datetime, day: datetime, now: datetime
+    ) -> Consigned | None:
+        asked = self._inner.sent(
+            tenant=tenant, consignee=consignee, order_id=order_id, half_year=half_year, day=day, now=now
+        )
+        return await noted(CONSIGNED, "", asked)
 
 
 class _UnitPrices:

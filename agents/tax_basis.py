@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agents.precedents import route_origins
+from agents.precedents import route_origins, route_plan
+from domain.consignee import Consigned
 from domain.money import Money, total
 from domain.order import Order
 from domain.ports import AgentCase
-
-IMPORTS_HINT = "imports_half_year"
-"""The hint that counts the consignee's earlier imports since January or July began."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +18,10 @@ class Basis:
     origins: tuple[str, ...]
     goods: tuple[Money, ...]
     shipping: Money
-    imports_before: int | None
-    """Parcels this consignee has imported this half year; None when nobody knows."""
+    sent: Consigned | None
+    """What other orders sent to the same consignee; None when nobody knows."""
+    parcels: int = 1
+    """Parcels of this order, as routed."""
 
     @property
     def domestic(self) -> bool:
@@ -34,16 +34,17 @@ class Basis:
         return total(self.goods, self.shipping.currency)
 
 
-def basis_of(case: AgentCase) -> Basis:
+def basis_of(case: AgentCase, sent: Consigned | None = None) -> Basis:
     """The basis of an order as it is open and routed now."""
     order = case.order
-    imports = case.hints.get(IMPORTS_HINT)
+    plan = route_plan(case.decisions)
     return Basis(
         country=destination(order),
         origins=route_origins(case.decisions),
         goods=line_values(order),
         shipping=order.shipping,
-        imports_before=imports if type(imports) is int and imports >= 0 else None,
+        sent=sent,
+        parcels=max(1, len(plan.parcels)) if plan else 1,
     )
 
 

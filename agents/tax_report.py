@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from agents.tax_basis import Basis, charged
 from agents.tax_rules import Assessment, Collector, PlatformRule, TaxRule, TaxTable
+from domain.consignee import Consigned
 from domain.decision import Outcome, Reason, Verdict
 from domain.fx import Conversion, Freshness
 from domain.money import CASH_EXPONENT, Money, exponent
@@ -36,6 +37,8 @@ class Finding:
     """The duty row of each line, ``default`` where the tariff code has none; empty where no duty is due."""
     at_risk: Assessment | None = None
     """What would be owed had the consignee used up the relief."""
+    aggregated: bool = False
+    """What the consignee was sent on the same day took the relief away."""
 
 
 def compared(order: Order, basis: Basis, finding: Finding, table: TaxTable, policy: TaxPolicy) -> Verdict:
@@ -60,6 +63,8 @@ def compared(order: Order, basis: Basis, finding: Finding, table: TaxTable, poli
         )
     if finding.at_risk is not None:
         reasons.append(_risk_reason(finding.at_risk))
+    if finding.aggregated and basis.sent is not None:
+        reasons.append(_aggregate_reason(basis.sent))
     assumed = not basis.origins or finding.at_risk is not None
     return Verdict(
         decision="tax_differs" if differs else "tax_assessed",
@@ -90,7 +95,17 @@ def _risk_reason(at_risk: Assessment) -> Reason:
         text=f"nobody counted the consignee's imports; with the relief used up {at_risk.duty} duty and "
         f"{at_risk.tax} tax fall due at the border",
         value=str((at_risk.duty + at_risk.tax).amount_minor),
-        evidence="hints.imports_half_year",
+        evidence="consignee.sent",
+    )
+
+
+def _aggregate_reason(sent: Consigned) -> Reason:
+    today = " + ".join(str(amount) for amount in sent.today)
+    return Reason(
+        code="SAME_DAY_CONSIGNEE",
+        text=f"the same consignee was sent goods worth {today} today; relief is judged by all of it together",
+        value=today,
+        evidence="consignee.sent",
     )
 
 
@@ -101,6 +116,7 @@ def _flags(basis: Basis, finding: Finding, *, differs: bool) -> tuple[str, ...]:
         "tax_at_border": finding.owed.collector is Collector.BORDER,
         "origin_assumed": not basis.origins,
         "imports_unknown": finding.at_risk is not None,
+        "same_day_consignee": finding.aggregated,
         "duty_default": "default" in finding.duty_ids and bool(finding.owed.duty.amount_minor),
         f"fx_{freshness.value}": freshness is not Freshness.FRESH,
     }
@@ -138,6 +154,11 @@ def _facts(order: Order, basis: Basis, finding: Finding, table: TaxTable) -> dic
     }
     if worth is not None and worth.rate_ids:
         facts |= {"rate_ids": list(worth.rate_ids), "value_at_limit": str(worth.amount), "fx": worth.freshness.value}
+    if basis.sent is not None:
+        facts |= {
+            "imports_before": basis.sent.imports,
+            "sent_today": [amount.model_dump(mode="json") for amount in basis.sent.today],
+        }
     if finding.at_risk is not None:
         facts |= {
             "duty_at_risk_minor": finding.at_risk.duty.amount_minor,

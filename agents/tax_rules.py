@@ -111,6 +111,18 @@ class TaxTable:
         """The day it is at the destination; UTC's where the table has no zone."""
         return now.astimezone(self.zones.get(country, UTC)).date()
 
+    def day_began(self, country: str, now: datetime) -> datetime:
+        """When the destination's present day began."""
+        return self._midnight(country, self.day(country, now))
+
+    def half_year_began(self, country: str, now: datetime) -> datetime:
+        """When the destination's present half year began: 1 January or 1 July."""
+        day = self.day(country, now)
+        return self._midnight(country, date(day.year, 1 if day.month <= 6 else 7, 1))
+
+    def _midnight(self, country: str, day: date) -> datetime:
+        return datetime.combine(day, time(0), self.zones.get(country, UTC)).astimezone(UTC)
+
     def platform(self, country: str, day: date) -> PlatformRule | None:
         """The law that makes a marketplace the supplier there, if one is in force."""
         return next((rule for rule in self.platforms if rule.country == country and rule.in_force(day)), None)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from domain.catalogue import Product
+from domain.consignee import Consigned
 from domain.cost import CallRecord
 from domain.decision import Decision, Verdict
 from domain.effect import Effect, EffectKind, Receipt
@@ -181,6 +182,21 @@ class RulePort(Protocol):
 
         Raises:
             StoreUnavailable: nobody can say now.
+        """
+
+
+class ConsigneePort(Protocol):
+    """What consignees were sent across the border before: import relief is counted by it."""
+
+    async def sent(
+        self, *, tenant: str, consignee: str, order_id: str, half_year: datetime, day: datetime, now: datetime
+    ) -> Consigned | None:
+        """What a consignee was sent by ``now`` in other orders: parcels since ``half_year``, value since ``day``.
+
+        None when nobody counted.
+
+        Raises:
+            StoreUnavailable: no answer.
         """
 
 

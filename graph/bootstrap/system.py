@@ -13,12 +13,13 @@ from agents.stock_policy import POLICY as STOCK_POLICY
 from agents.taped_ports import absent, taped
 from domain.conflict import ConflictPolicy
 from domain.errors import ConfigError
-from domain.order import OrderProgress
 from domain.ports import Agent
 from graph.bootstrap import safety
 from graph.bootstrap.autonomy import EarnedAutonomy, earn
 from graph.bootstrap.foundation import Foundation, lay
 from graph.bootstrap.governance import Governance, govern
+from graph.bootstrap.measures import Measures, measure
+from graph.bootstrap.memory import Memory
 from graph.bootstrap.models import LanguageModels, open_models
 from graph.bootstrap.review_channels import ReviewChannels, build_review_channels
 from graph.bootstrap.reviews import ReviewArea, build_reviews
@@ -40,7 +41,6 @@ from graph.order.state import OrderGraphState
 from graph.order.taping import Tapes
 from graph.order.threads import OrderThreads, graph_version
 from graph.order.waves import PickWaves
-from graph.runtime.audit import AuditStore
 from graph.runtime.audit_guard import AuditGuard
 from graph.runtime.bus_kafka import KafkaBus
 from graph.runtime.bus_marks import PublishMarks
@@ -150,6 +150,8 @@ class Signalbox(Foundation):
     """What agents have earned to do by themselves."""
     risk_book: RiskBook
     """Exceptions for single customers, and hashes of confirmed fraud."""
+    measures: Measures
+    """What is measured on our own orders."""
     models: LanguageModels
     """The gateway to language models, and what they cost."""
 
@@ -197,7 +199,8 @@ async def _build(
     systems = base.systems
     parking, effects = _parking(base, feed), _effects(base)
     models = open_models(base, stack)
-    ports = taped(_ports(systems, store, feed, models))
+    measures = measure(base)
+    ports = taped(_ports(systems, store, feed, models, measures))
     tapes = Tapes(without=absent(ports))
     governance = await govern(base)
     autonomy = earn(base, workflow, gate=governance.reports)
@@ -236,12 +239,13 @@ async def _build(
         switch=switch,
         rescoring=rescoring,
         waves=waves,
-        followers=(*tier_3, examples, waves.noted, *autonomy.followers, *channels.listeners),
-        watches=(*_watches(base, parking, rescoring, waves), *areas, models.watch),
+        followers=(*tier_3, examples, waves.noted, *measures.followers, *autonomy.followers, *channels.listeners),
+        watches=(*_watches(base, parking, rescoring, waves), *areas, *measures.watches, models.watch),
         agents=agents,
         governance=governance,
         autonomy=autonomy,
         risk_book=RiskBook(batcher, keys),
+        measures=measures,
         models=models,
         examples=examples,
         claims=Claims(batcher, keys, conflicts),
@@ -305,7 +309,7 @@ def _outbox(
     return Outbox(bus, broker, consumer=owner, claim_idle_ms=settings.claim_idle_ms)
 
 
-def _ports(systems: Systems, store: Store, feed: StockFeed, models: LanguageModels) -> AgentPorts:
+def _ports(systems: Systems, store: Store, feed: StockFeed, models: LanguageModels, measures: Measures) -> AgentPorts:
     return AgentPorts(
         wms=systems.wms,
         carriers=systems.carriers,
@@ -315,6 +319,7 @@ def _ports(systems: Systems, store: Store, feed: StockFeed, models: LanguageMode
         feed=feed,
         risk_book=RiskBook(store.batcher, store.keys),
         unit_prices=WaveIndex(store.batcher, store.keys),
+        consignees=measures.consignees,
         language=models.gateway,
     )
 
@@ -379,20 +384,3 @@ def _carried(current: Workflow, settings: Settings) -> list[Workflow]:
         if all((node.name, node.version) in SPECS for node in earlier.agents):
             found.setdefault(graph_version(earlier), earlier)
     return list(found.values())
-
-
-class Memory:
-    """What the audit remembers of orders whose working state is gone."""
-
-    def __init__(self, audit: AuditStore) -> None:
-        """The audit outlives the working state by years."""
-        self._audit = audit
-
-    async def ended(self, tenant: str, order_id: str) -> OrderProgress | None:
-        """Where the order last ended, or None when it never did."""
-        rows = await self._audit.entity(tenant, "order", order_id)
-        for row in reversed(rows):
-            name = row.event_type.removeprefix("order.progress.")
-            if name != row.event_type and OrderProgress(name).terminal:
-                return OrderProgress(name)
-        return None

@@ -61,6 +61,16 @@ class ParkedKeys:
 
 
 @dataclass(frozen=True)
+class ConsigneeKeys:
+    """What one consignee was sent. Half a year after the last parcel."""
+
+    times: str
+    """Sorted set of orders by when they were released."""
+    parcels: str
+    """Hash by order: parcels, value, currency."""
+
+
+@dataclass(frozen=True)
 class HoldKeys:
     """Money set aside for model calls, and what is to be written down of them."""
 
@@ -177,6 +187,15 @@ class Keyspace:
     def confirmed_fraud(self, tenant: str) -> str:
         """Set of hashes of cards, devices, addresses and phones of confirmed fraud. No TTL. Owner: the risk desk."""
         return f"{self._shard(0)}:t:{tenant}:confirmed_fraud"
+
+    def consignee(self, tenant: str, consignee: str) -> "ConsigneeKeys":
+        """The book of one consignee, named by its digest."""
+        base = f"{self._shard(0)}:t:{tenant}:consignee:{consignee}"
+        return ConsigneeKeys(times=f"{base}:times", parcels=f"{base}:parcels")
+
+    def consigned_to(self, tenant: str, order: str) -> str:
+        """The digest of the consignee an order is counted for (TTL)."""
+        return f"{self._shard(0)}:t:{tenant}:consigned_to:{order}"
 
     def session(self, tenant: str, digest: str) -> str:
         """One console session (TTL). Owner: the console."""

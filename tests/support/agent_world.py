@@ -8,6 +8,7 @@ from decimal import Decimal
 from agents import AgentPorts
 from domain.address import Address
 from domain.catalogue import DangerousGoods, Product
+from domain.consignee import Consigned
 from domain.decision import Decision, Outcome, Reason, Verdict, Versions
 from domain.effect import Effect, EffectKind, Receipt
 from domain.errors import ConnectorRejected, ConnectorUnavailable
@@ -263,8 +264,22 @@ class MemoryActivity:
 
 
 @dataclass
+class MemoryConsignees:
+    """What every consignee was sent, whoever it is; None when nobody counts."""
+
+    sent_before: Consigned | None = None
+    asked: list[dict[str, object]] = field(default_factory=list)
+
+    async def sent(self, **asked: object) -> Consigned | None:
+        self.asked.append(asked)
+        return self.sent_before
+
+
+@dataclass
 class World:
     """All ports of one test."""
+
+    consignees: MemoryConsignees = field(default_factory=MemoryConsignees)
 
     wms: MemoryWarehouses = field(default_factory=MemoryWarehouses)
     carrier: MemoryCarrier = field(default_factory=MemoryCarrier)
@@ -275,8 +290,9 @@ class World:
     @property
     def ports(self) -> AgentPorts:
         return AgentPorts(
-            wms=self.wms, carriers={"all": self.carrier}, crm=self.crm, erp=self.erp, activity=self.activity
-        )
+            wms=self.wms, carriers={"all": self.carrier}, crm=self.crm, erp=self.erp, activity=self.activity,
+            consignees=self.consignees,
+        )  # fmt: skip
 
 
 def world(

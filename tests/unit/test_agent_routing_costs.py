@@ -9,10 +9,10 @@ from agents.order_routing import OrderRouting
 from agents.routing_policy import POLICY, DutyPaidRule, RoutingPolicy
 from domain.address import Address
 from domain.catalogue import DangerousGoods
+from domain.consignee import Consigned
 from domain.decision import Outcome, Verdict
 from domain.order import Channel, Payment, PaymentMethod, PaymentState
 from domain.shipment import Lane, PriceStep, RoutePlan, Surcharge, SurchargeKind, TransitShare
-from domain.values import Plain
 from tests.support.agent_world import (
     ALL_GOODS,
     HKG,
@@ -36,13 +36,18 @@ COD = Payment(method=PaymentMethod.COD, state=PaymentState.PENDING)
 DUTY_PAID = DutyPaidRule(rule_id="merchant", countries=("TH", "AU", "SG"), valid_from=date(2026, 1, 1))
 
 
-async def route(
-    around: World, policy: RoutingPolicy = POLICY, hints: dict[str, Plain] | None = None, **of: Any
-) -> Verdict:
+async def route(around: World, policy: RoutingPolicy = POLICY, **of: Any) -> Verdict:
     ports = around.ports
-    agent = OrderRouting(wms=ports.wms, erp=ports.erp, network=ports.network, exchange=ports.exchange, policy=policy)
+    agent = OrderRouting(
+        wms=ports.wms,
+        erp=ports.erp,
+        network=ports.network,
+        exchange=ports.exchange,
+        policy=policy,
+        consignees=ports.consignees,
+    )
     country = of.pop("country", "HK")
-    return await agent.decide(case(order(of.pop("lines", None), country, **of), hints=hints or {}))
+    return await agent.decide(case(order(of.pop("lines", None), country, **of)))
 
 
 def plan(verdict: Verdict) -> RoutePlan:
@@ -179,8 +184,8 @@ async def test_dividing_never_buys_tax_relief() -> None:
     small = [line("A", price=40_000)]
     relieved = await route(around, policy, country="AU", lines=small)
     assert plan(relieved).parcels[0].duty_paid == usd(0)
-    sent: dict[str, Plain] = {"consignee_value_today": {"amount_minor": 40_000, "currency": "USD"}}
-    again = await route(around, policy, sent, country="AU", lines=small)
+    around.consignees.sent_before = Consigned(imports=1, today=(usd(20_000), money(30_000, "AUD")))
+    again = await route(around, policy, country="AU", lines=small)
     assert plan(again).parcels[0].duty_paid == usd(2000 + 4200)
 
 

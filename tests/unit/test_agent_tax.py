@@ -13,10 +13,11 @@ from agents import build
 from agents.exchange import Exchange
 from agents.tax import TaxAssessment
 from agents.tax_rules import assess, parse_rules, shipped_rules
+from domain.consignee import Consigned
 from domain.decision import Decision, Outcome, Reason, Verdict
 from domain.errors import ConfigError, ConnectorUnavailable
 from domain.fx import Rate
-from domain.money import CASH_EXPONENT, exponent, total
+from domain.money import CASH_EXPONENT, Money, exponent, total
 from domain.order import Channel
 from tests.support.agent_world import Address, MemoryCatalogue, case, decided, line, money, order, product, world
 
@@ -41,10 +42,13 @@ async def taxed(
     *,
     origin: str = "CN",
     now: datetime = DAY,
+    sent: Consigned | None = None,
     hints: Any = None,
     **changes: Any,
 ) -> Verdict:
-    agent = build("tax", "tx-1.0", world().ports)
+    around = world()
+    around.consignees.sent_before = sent
+    agent = build("tax", "tx-1.0", around.ports)
     lines = changes.pop("lines", None) or [line(price=price, currency=currency)]
     subject = order(lines, country, **changes)
     return await agent.decide(case(subject, decisions=routed_from(origin), now=now, hints=hints or {}))
@@ -85,8 +89,8 @@ async def test_golden_taxes(
 
 async def test_the_seventh_taiwan_parcel_is_taxed() -> None:
     """domain/X2: relief is for six imports in a half year; the next one of 500 TWD pays."""
-    sixth = await taxed("TW", "TWD", 50_000, hints={"imports_half_year": 5})
-    seventh = await taxed("TW", "TWD", 50_000, hints={"imports_half_year": 6})
+    sixth = await taxed("TW", "TWD", 50_000, sent=Consigned(imports=5))
+    seventh = await taxed("TW", "TWD", 50_000, sent=Consigned(imports=6))
     assert (sixth.facts["rule"], sixth.facts["tax_minor"]) == ("TW-RELIEF", 0)
     assert (seventh.facts["rule"], seventh.facts["duty_minor"], seventh.facts["tax_minor"]) == (
         "TW-IMPORT",
@@ -203,13 +207,60 @@ async def test_low_value_relief_is_from_duty_whatever_the_tariff_says() -> None:
 
 async def test_unknown_import_count_is_said_with_what_it_may_cost() -> None:
     """domain/X2: nobody counted: relief as for the first six, flagged, with duty and tax of a seventh in figures."""
-    for hints in ({}, {"imports_half_year": "3"}, {"imports_half_year": -1}, {"imports_half_year": True}):
-        verdict = await taxed("TW", "TWD", 50_000, hints=hints)
+    for address in (None, Address(name="C***n", line1="*** Rd", city="Taipei", country="TW")):
+        known = None if address is None else Consigned(imports=0)
+        changes: dict[str, Any] = {} if address is None else {"ship_to": address}
+        verdict = await taxed("TW", "TWD", 50_000, sent=known, **changes)
         assert (verdict.facts["tax_minor"], verdict.flags) == (0, ("imports_unknown",))
         assert (verdict.facts["duty_at_risk_minor"], verdict.facts["tax_at_risk_minor"]) == (2_500, 2_600)
         assert verdict.confidence == 0.75
-    counted = await taxed("TW", "TWD", 50_000, hints={"imports_half_year": 0})
+    counted = await taxed("TW", "TWD", 50_000, sent=Consigned(imports=0))
     assert (counted.flags, counted.confidence) == ((), 0.95)
+
+
+async def test_the_count_is_asked_by_the_destinations_calendar() -> None:
+    """domain/X2: half year and day begin at midnight in Taipei, not in Greenwich; another country's are not asked."""
+    around = world()
+    agent = build("tax", "tx-1.0", around.ports)
+    now = datetime(2026, 12, 31, 16, 30, tzinfo=UTC)
+    for country in ("TW", "HK"):
+        subject = order([line(price=50_000, currency="TWD")], country)
+        await agent.decide(case(subject, decisions=routed_from("CN"), now=now))
+    (asked,) = around.consignees.asked
+    assert asked["half_year"] == asked["day"] == datetime(2026, 12, 31, 16, tzinfo=UTC)
+    assert asked["order_id"] == "shopify-1001"
+    assert "Chan" not in str(asked["consignee"])
+
+
+@pytest.mark.parametrize(
+    ("country", "currency", "price", "today", "rule"),
+    [
+        ("TW", "TWD", 100_000, money(100_000, "TWD"), "TW-RELIEF"),
+        ("TW", "TWD", 100_000, money(100_001, "TWD"), "TW-IMPORT"),
+        ("TW", "TWD", 100_000, money(3_125, "USD"), "TW-RELIEF"),
+        ("TW", "TWD", 100_000, money(3_126, "USD"), "TW-IMPORT"),
+        ("JP", "JPY", 9_000, money(1_001, "JPY"), "JP-IMPORT"),
+        ("VN", "VND", 800_000, money(300_000, "VND"), "VN-IMPORT-8"),
+        ("AU", "AUD", 90_000, money(90_000, "AUD"), "AU-LVG"),
+        ("SG", "SGD", 30_000, money(30_000, "SGD"), "SG-OVR"),
+    ],
+)
+async def test_orders_of_one_day_to_one_consignee_are_one_import(
+    country: str, currency: str, price: int, today: Money, rule: str
+) -> None:
+    """F15, domain 2.1: two orders instead of one win no relief at the border; what is charged at the sale stays so."""
+    alone = await taxed(country, currency, price, sent=Consigned(imports=0))
+    both = await taxed(country, currency, price, sent=Consigned(imports=1, today=(today,)))
+    assert both.facts["rule"] == rule
+    aggregated = rule != alone.facts["rule"]
+    assert ("same_day_consignee" in both.flags) is aggregated
+    assert ("SAME_DAY_CONSIGNEE" in {reason.code for reason in both.reasons}) is aggregated
+
+
+async def test_what_was_sent_in_a_currency_without_rate_is_a_persons() -> None:
+    """F15: a day's value that cannot be added up is never left out."""
+    verdict = await taxed("TW", "TWD", 100_000, sent=Consigned(imports=1, today=(money(100, "CHF"),)))
+    assert (verdict.outcome, verdict.reasons[0].code) == (Outcome.REVIEW, "RATE_MISSING")
 
 
 async def test_splitting_an_order_is_never_rewarded() -> None:

@@ -1,0 +1,27 @@
+"""What is measured on our own orders for the agents that judge the next ones."""
+
+from dataclasses import dataclass
+
+from graph.bootstrap.foundation import Foundation
+from graph.order.consigning import Consigning
+from graph.runtime.consignments import Consignments
+from graph.runtime.listening import Listener, Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measures:
+    """Counts and rates, and what keeps them."""
+
+    consignees: Consignments
+    """What each consignee was sent across the border."""
+    followers: tuple[Listener, ...]
+    watches: tuple[Watch, ...] = ()
+
+
+def measure(base: Foundation) -> Measures:
+    """Build the area."""
+    consignees = Consignments(base.store.batcher, base.keys)
+    return Measures(
+        consignees=consignees,
+        followers=(Consigning(base.store, consignees, base.systems.wms),),
+    )
