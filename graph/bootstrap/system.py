@@ -196,11 +196,9 @@ async def _build(
     store, keys, batcher, owner = base.store, base.keys, base.store.batcher, base.owner
     feed = StockFeed(batcher, keys, FEED_LIMITS, clock=clock)
     base = replace(base, systems=replace(base.systems, wms=WatchedWarehouse(base.systems.wms, feed, clock)))
-    systems = base.systems
     parking, effects = _parking(base, feed), _effects(base)
-    models = open_models(base, stack)
-    measures = measure(base)
-    ports = taped(_ports(systems, store, feed, models, measures))
+    models, measures = open_models(base, stack), measure(base)
+    ports = taped(_ports(base, feed, models, measures))
     tapes = Tapes(without=absent(ports))
     governance = await govern(base)
     autonomy = earn(base, workflow, gate=governance.reports)
@@ -309,7 +307,8 @@ def _outbox(
     return Outbox(bus, broker, consumer=owner, claim_idle_ms=settings.claim_idle_ms)
 
 
-def _ports(systems: Systems, store: Store, feed: StockFeed, models: LanguageModels, measures: Measures) -> AgentPorts:
+def _ports(base: Foundation, feed: StockFeed, models: LanguageModels, measures: Measures) -> AgentPorts:
+    systems, store = base.systems, base.store
     return AgentPorts(
         wms=systems.wms,
         carriers=systems.carriers,
