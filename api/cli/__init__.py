@@ -21,6 +21,7 @@ from api.cli import (
     demo,
     dlq,
     examples,
+    models,
     orders,
     reconcile,
     reviews,
@@ -73,6 +74,7 @@ app.add_typer(topology.app, name="topology")
 app.add_typer(agents.app, name="agents")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(degraded.app, name="degraded")
+app.add_typer(models.app, name="models")
 app.command("costs")(costs.costs)
 app.add_typer(costs.budgets, name="budgets")
 app.command("reconcile")(reconcile.reconcile)

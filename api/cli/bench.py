@@ -29,3 +29,15 @@ def pipeline(
     log_to_stderr("error")
     for line in run(orders=orders, rate=rate, seconds=seconds, seed=seed, port=port):
         say(line)
+
+
+@app.command("gateway")
+def gateway(calls: Annotated[int, typer.Option(min=20, help="Calls to make.")] = 500) -> None:
+    """What the language gateway adds to a model call, on stand-in models."""
+    from api.bench.gateway import measure  # noqa: PLC0415  # see the package's docstring
+    from api.cli.invocation import run as run_async  # noqa: PLC0415  # see the package's docstring
+    from api.cli.logs import log_to_stderr  # noqa: PLC0415  # see the package's docstring
+
+    log_to_stderr("error")
+    for line in run_async(measure(calls)):
+        say(line)

@@ -15,8 +15,9 @@ from graph.runtime.cost_watch import CostWatch
 from graph.runtime.language_metrics import LanguageMetrics
 from graph.runtime.listening import Watch
 from graph.runtime.purse import RedisPurse
-from prompts.library import PromptLibrary, shipped_prompts
+from prompts.library import shipped_prompts
 from tools.connectors.address import checked_base_url
+from tools.llm.client import Client
 from tools.llm.gateway import Gateway, Tools
 from tools.llm.plan import Model, ModelPlan, Provider, parse_tiers
 from tools.llm.prices import read_prices
@@ -40,7 +41,7 @@ class LanguageModels:
     watch: Watch
 
 
-def open_models(base: Foundation, stack: AsyncExitStack, *, prompts: PromptLibrary | None = None) -> LanguageModels:
+def open_models(base: Foundation, stack: AsyncExitStack, *, client: Client | None = None) -> LanguageModels:
     """Build the gateway and what it books with; ``stack`` lets go of it.
 
     Raises:
@@ -57,14 +58,14 @@ def open_models(base: Foundation, stack: AsyncExitStack, *, prompts: PromptLibra
     ledger = CostLedger(store.batcher, base.keys, base.engine)
     costs = CostWatch(purse, ledger, store.batcher, base.keys, clock=base.clock)
     tools = Tools(
-        prompts=prompts or shipped_prompts(),
+        prompts=shipped_prompts(),
         prices=read_prices(settings.llm_prices_file),
         purse=purse,
         observer=LanguageMetrics(store.metrics.registry),
         now=base.clock.now,
         new_id=base.clock.new_id,
     )
-    gateway = Gateway(tools, model_plan(settings), calls_per_s=settings.llm_calls_per_s)
+    gateway = Gateway(tools, model_plan(settings), calls_per_s=settings.llm_calls_per_s, client=client)
     stack.push_async_callback(gateway.aclose)
     return LanguageModels(
         gateway=gateway,

@@ -28,14 +28,14 @@ local spend, calls, ends, held, alerts = unpack(KEYS)
 local tenant, day, agent, limit, total, cap, call, for_ms, amount, record, less, cheaper = unpack(ARGV)
 {_ALERTS}
 local made = tonumber(redis.call('HGET', calls, 'n') or '0')
-if made >= tonumber(cap) then return {{'cap', made, 0, cap}} end
+if made >= tonumber(cap) then return {{'cap', made, 0, cap, ''}} end
 local thrifty = false
 for _, scope in ipairs({{ {{agent, limit}}, {{'*', total}} }}) do
   local spent = tonumber(redis.call('HGET', spend, 's:' .. scope[1]) or '0')
   local aside = tonumber(redis.call('HGET', spend, 'h:' .. scope[1]) or '0')
   if spent + aside >= tonumber(scope[2]) then
     alert(scope[1], scope[2])
-    return {{'budget', spent, aside, scope[2]}}
+    return {{'budget', spent, aside, scope[2], scope[1]}}
   end
   thrifty = thrifty or (spent + aside) * 100 >= tonumber(scope[2]) * 80
 end
@@ -50,7 +50,7 @@ redis.call('HINCRBY', calls, 'n', 1)
 redis.call('EXPIRE', calls, {ENTITY_TTL_S})
 redis.call('ZADD', ends, now_ms + for_ms, call)
 redis.call('HSET', held, call, amount .. '|' .. record)
-return {{thrifty and 'cheaper' or 'held', 0, 0, 0}}
+return {{thrifty and 'cheaper' or 'held', 0, 0, 0, ''}}
 """
 )
 """A call is let through while less than the limit is spent or set aside: one call at most goes past it, over all workers."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from domain.cost import CallRecord, Denied, Held, Hold
+from domain.cost import EVERY_AGENT, CallRecord, Denied, Held, Hold
 from graph.runtime.budgets import Allowance
 from graph.runtime.connection import Batcher
 from graph.runtime.cost_scripts import LOST, RESERVE, SETTLE
@@ -38,7 +38,7 @@ class RedisPurse:
         record, keys = hold.record, self._keys.holds()
         allowed = await self._allow(record.tenant, record.agent)
         cheaper = hold.cheaper
-        status, spent, aside, limit = await self._redis.script(
+        status, spent, aside, limit, scope = await self._redis.script(
             RESERVE,
             [
                 self._keys.spend(record.tenant, record.day),
@@ -60,7 +60,7 @@ class RedisPurse:
             about = f"{record.entity_type} {record.entity_id}"
             return Denied(by_cap=True, why=f"{about} has caused {spent} model calls, which is as many as it may")
         if word == "budget":
-            return Denied(by_cap=False, why=_spent(record, int(spent), int(aside), int(text(limit))))
+            return Denied(by_cap=False, why=_spent(record.day, text(scope), int(spent), int(aside), int(text(limit))))
         return Held(cheaper=word == "cheaper")
 
     async def settle(self, record: CallRecord) -> None:
@@ -121,6 +121,7 @@ class RedisPurse:
         return {agent: (int(kept.get(f"s:{agent}", 0)), int(kept.get(f"h:{agent}", 0))) for agent in sorted(agents)}
 
 
-def _spent(record: CallRecord, spent: int, aside: int, limit: int) -> str:
+def _spent(day: str, scope: str, spent: int, aside: int, limit: int) -> str:
     held = f" and {aside / 1e6:.4f} set aside" if aside else ""
-    return f"{spent / 1e6:.4f} USD spent{held} of {limit / 1e6:.4f} for {record.agent} on {record.day}"
+    whose = "all agents together" if scope == EVERY_AGENT else scope
+    return f"{spent / 1e6:.4f} USD spent{held} of the {limit / 1e6:.4f} that {whose} may spend on {day}"

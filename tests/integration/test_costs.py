@@ -1,6 +1,7 @@
 """Money for model calls: the ledger against the provider's bill, budgets, alerts once, caps, lost calls, local days."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -197,3 +198,66 @@ def test_days_are_the_tenants_own_across_summer_time(tmp_path: Path) -> None:
     assert (calendar.day("hk"), calendar.day("nobody")) == ("2026-10-03", "2026-10-03")
     path.write_text("tenants: {")
     assert calendar.day("acme") == "2026-10-03"
+
+
+async def storm(bench: Bench, redis_url: str, folder: Path, *, calls: int, lives: int, life_s: float) -> None:
+    """Two workers ask a provider that fails every call and charges it; both are killed and started again and again."""
+    bench.stand_in.always = Turn(scenario=Scenario.SERVER_ERROR)
+    await bench.gateway.ask(question(time_budget_s=1))
+    await bench.settled()
+    dearest = 5 * max(row["estimate_usd_micro"] for row in await bench.rows())  # the workers ask the large model
+    await limit(bench, dearest * calls)
+    before = bench.stand_in.bill.usd
+    said: list[str] = []
+    for _ in range(lives):
+        alive = [await spender(redis_url, bench.url, folder) for _ in range(2)]
+        for process in alive:
+            said += [await next_word(process) for _ in range(12)]
+        await asyncio.sleep(life_s)
+        for process in alive:
+            process.kill()
+            said += words((await process.communicate())[0].decode())
+    keys = Keyspace().holds()
+    for call in await bench.purse_holds():
+        await bench.batcher.execute("ZADD", keys.ends, 1, call)
+    await bench.settled()
+    together = await bench.ledger.grouped("agent", CostFilter())
+    assert together[0]["usd_micro"] <= dearest * (calls + 2)
+    assert (bench.stand_in.bill.usd - before) * 1_000_000 <= dearest * (calls + 2)
+    assert together[0]["calls"] >= calls / 2, said
+    assert {"budget", "unavailable"} & set(said)
+    assert set(said) <= {"budget", "unavailable", "timeout", "usage_estimated", "fallback_model"}
+    spent = await bench.purse.spent(TENANT, await bench.purse.day(TENANT))
+    assert spent["note_reader"] == (together[0]["usd_micro"], 0)
+
+
+async def next_word(process: asyncio.subprocess.Process) -> str:
+    """What the worker's next question came to; log lines are passed over."""
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        while True:
+            found = words((await process.stdout.readline()).decode())
+            if found:
+                return found[0]
+
+
+def words(text: str) -> list[str]:
+    return [line.removeprefix("said:") for line in text.splitlines() if line.startswith("said:")]
+
+
+async def spender(redis_url: str, url: str, folder: Path) -> asyncio.subprocess.Process:
+    sql = f"sqlite+aiosqlite:///{folder / 'costs.sqlite3'}"
+    command = [sys.executable, "-m", "tests.support.model_spender", redis_url, sql, url]
+    return await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2])
+
+
+async def test_a_retry_storm_stays_within_the_budget(bench: Bench, redis_server: str, tmp_path: Path) -> None:
+    """reliability/C01: spend is within the budget and one call per worker, though both are killed again and again."""
+    await storm(bench, redis_server, tmp_path, calls=12, lives=2, life_s=0)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+async def test_a_long_retry_storm_stays_within_the_budget(bench: Bench, redis_server: str, tmp_path: Path) -> None:
+    """reliability/C01: ten minutes at ten a second, both workers killed every twenty seconds."""
+    await storm(bench, redis_server, tmp_path, calls=150, lives=30, life_s=20)

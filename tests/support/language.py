@@ -77,6 +77,12 @@ class Bench:
     clock: WatchClock
     seen: Seen
     tools: Tools
+    batcher: Batcher
+
+    async def purse_holds(self) -> list[bytes]:
+        """Calls that are set aside and not booked."""
+        held: list[bytes] = await self.batcher.execute("HKEYS", Keyspace().holds().held)
+        return held
 
     def script(self, *turns: Turn) -> None:
         """Queue what happens to the next calls."""
@@ -180,4 +186,5 @@ async def gateway_bench(
             clock=clock,
             seen=seen,
             tools=tools,
+            batcher=batcher,
         )

@@ -47,11 +47,13 @@ class Tools:
 class Gateway:
     """Implements ``LanguagePort``. One instance serves a process; it belongs to the event loop it is first used in."""
 
-    def __init__(self, tools: Tools, plan: ModelPlan | None, *, calls_per_s: float = 20.0) -> None:
+    def __init__(
+        self, tools: Tools, plan: ModelPlan | None, *, calls_per_s: float = 20.0, client: Client | None = None
+    ) -> None:
         """Without a plan every question is answered with silence."""
         self._tools = tools
         self._plan = plan
-        self._client = Client()
+        self._client = client or Client()
         self._breakers = {model: Breaker() for model in (plan.models if plan else ())}
         self._pace = Pace(calls_per_s)
         self._later: set[asyncio.Task[None]] = set()
