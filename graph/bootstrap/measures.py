@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from graph.bootstrap.foundation import Foundation
 from graph.order.consigning import Consigning
+from graph.order.selling import Selling
 from graph.runtime.consignments import Consignments
+from graph.runtime.demand_book import DemandBook
 from graph.runtime.listening import Listener, Watch
 
 
@@ -14,14 +16,19 @@ class Measures:
 
     consignees: Consignments
     """What each consignee was sent across the border."""
+    demand: DemandBook
+    """How fast SKUs sell."""
     followers: tuple[Listener, ...]
-    watches: tuple[Watch, ...] = ()
+    watches: tuple[Watch, ...]
 
 
 def measure(base: Foundation) -> Measures:
     """Build the area."""
     consignees = Consignments(base.store.batcher, base.keys)
+    demand = DemandBook(base.store.batcher, base.keys, base.clock)
     return Measures(
         consignees=consignees,
-        followers=(Consigning(base.store, consignees, base.systems.wms),),
+        demand=demand,
+        followers=(Consigning(base.store, consignees, base.systems.wms), Selling(base.store, demand)),
+        watches=(Watch("demand", demand.watch),),
     )

@@ -319,6 +319,7 @@ def _ports(base: Foundation, feed: StockFeed, models: LanguageModels, measures: 
         risk_book=RiskBook(store.batcher, store.keys),
         unit_prices=WaveIndex(store.batcher, store.keys),
         consignees=measures.consignees,
+        demand=measures.demand,
         language=models.gateway,
     )
 

@@ -167,6 +167,18 @@ class Keyspace:
         """Sorted set: what we hold of one SKU in one warehouse since its count, by time (TTL)."""
         return f"{self._shard(0)}:stock:sales:{warehouse}:{sku}"
 
+    def demand(self, bucket: int) -> str:
+        """Hash by place (warehouse and SKU): units sold in one span of five minutes (TTL)."""
+        return f"{self._shard(0)}:stock:demand:{bucket}"
+
+    def demand_sold(self) -> str:
+        """Sorted set of places by when they last sold. A week after the last sale."""
+        return f"{self._shard(0)}:stock:demand:sold"
+
+    def demand_watched(self) -> str:
+        """Hash: since when sales are watched without a gap, and the last look. A week after the last one."""
+        return f"{self._shard(0)}:stock:demand:watched"
+
     def parked(self, shard: int = 0) -> "ParkedKeys":
         """The orders of one shard that wait for stock."""
         base = f"{self._shard(shard)}:parked"
