@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from domain.errors import ConfigError
-from domain.language import Answered, Silence, Unanswered
+from domain.language import Answered, Personal, PersonalKind, Silence, Unanswered
 from graph.runtime.connection import Batcher
 from tests.support.language import GOOD, TOKEN, Bench, gateway_bench, plan, provider, question
 from tools.llm.gateway import Gateway
@@ -255,3 +255,43 @@ async def test_a_model_that_obeys_injected_text_changes_nothing_but_its_proposal
     answer = await bench.gateway.ask(question(untrusted={"note": text, "mail": ""}))
     assert isinstance(answer, Unanswered)
     assert "<|im_start|>" not in bench.sent()
+
+
+def written(folder: Path) -> str:
+    """The database's own files as text."""
+    return "".join(path.read_bytes().decode("utf-8", "replace") for path in folder.glob("costs.sqlite3*"))
+
+
+async def test_canaries_and_the_key_are_nowhere_but_where_they_belong(
+    bench: Bench, batcher: Batcher, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """reliability/S05: personal data and our key, at DEBUG level: not in prompts, logs, records, store or database."""
+    caplog.set_level("DEBUG")
+    canaries = ["Quang Canaryson", "quang.canary@mail.example", "+852 6123 9876", "4111 1111 1111 1111", "S1234567D"]
+    note = f"I am {', '.join(canaries)}"
+    echo = f"no JSON, but {note}"
+    asked = question(
+        untrusted={"note": note, "mail": note}, personal=(Personal(kind=PersonalKind.NAME, value=canaries[0]),)
+    )
+    for contents in ((echo, echo), (None, bad(text="Dear <name_1>"))):
+        bench.say(*contents)
+        answer = await bench.gateway.ask(asked)
+    bench.stand_in.always = Turn(scenario=Scenario.UNAUTHORISED)
+    await bench.gateway.ask(asked)
+    assert isinstance(answer, Answered)
+    assert answer.data["text"] == "Dear Quang Canaryson"
+    kept = [await batcher.execute("DUMP", key) for key in await batcher.execute("KEYS", "*")]
+    await bench.settled()
+    said = capsys.readouterr()
+    places = {
+        "prompts": bench.sent(),
+        "logs": caplog.text + said.out + said.err,
+        "records": repr(bench.seen.calls),
+        "store": repr(kept),
+        "database": written(tmp_path),
+    }
+    assert "openai" in places["logs"]
+    for place, text in places.items():
+        found = [canary for canary in [*canaries, TOKEN] if canary in text]
+        assert not found, (place, found)
+    assert any("[email removed]" in row["bad_answer"] for row in await bench.rows())

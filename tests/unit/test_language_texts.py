@@ -96,6 +96,25 @@ def test_numbers_of_business_are_not_taken_for_people(harmless: str) -> None:
     assert masker.hide(f"about {harmless} please", guess=True) == f"about {harmless} please"
 
 
+@pytest.mark.parametrize(
+    "phone",
+    [
+        "+852 6123 9876",
+        "6123 9876,",
+        "(02) 9123-4567.",
+        "tel.0912345678",
+        "call+84912345678now",
+        "0912 345 678; thanks",
+        "WhatsApp:85261239876",
+    ],
+)
+def test_phone_numbers_in_free_text_are_found(phone: str) -> None:
+    """reliability/S05: however they are written, whatever stands beside them."""
+    hidden = Masker((), shown=(), tokens=()).hide(f"my number {phone} please", guess=True)
+    assert "[phone removed]" in hidden
+    assert not re.search(r"\d{3}", hidden)
+
+
 def test_the_same_person_has_one_token() -> None:
     masker = Masker(
         (Personal(kind=NAME, value="Lê Thị Hồng"), Personal(kind=NAME, value="王小明")), shown=(), tokens=(NAME, EMAIL)

@@ -16,7 +16,10 @@ _LONGEST_BAD_ANSWER = 2_000
 
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+", re.IGNORECASE)
 _CARD = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,18}(?![\w.])")
-_PHONE = re.compile(r"(?<![\w#/.,-])(?:\+|\()?\d(?:[ ().-]{0,2}\d){7,14}(?![\w/,-])")
+_PHONE = re.compile(
+    r"\+\d(?:[ ().-]{0,2}\d){7,14}(?!\d)"  # with a plus it is one, wherever it stands
+    r"|(?<![\w#/-])(?<!\d[.,])\(?\d(?:[ ().-]{0,2}\d){7,14}(?![\w/-]|,\d)"
+)
 _NOT_A_PHONE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[ T]\d{1,2})?\Z|\d{1,3}(?:\.\d{3})+\Z|\d{1,2}[.]\d{1,2}[.]\d{4}\Z")
 _NATIONAL_ID = re.compile(
     r"(?<!\w)(?:[A-Z]{1,2}\d{6} ?\([0-9A]\)|[STFGM]\d{7}[A-Z]|[A-Z][12]\d{8})(?!\w)", re.IGNORECASE

@@ -9,7 +9,7 @@ from domain.prompt import Prompt, Turn
 from domain.values import Plain, canonical_json, digest
 from tools.llm.languages import chosen, name_of
 from tools.llm.masking import Masker
-from tools.llm.texts import fenced, neutral, notice
+from tools.llm.texts import cleaned, fenced, neutral, notice
 
 _BYTES_PER_TOKEN = 2.5
 """Fewer than in any text we measured (English 4, Vietnamese 3, Chinese 3), so that an estimate errs upwards."""
@@ -69,7 +69,7 @@ def repair(question: Question, bad: str | None, faults: tuple[str, ...]) -> tupl
     )
     turns = question.turns
     if bad and len(bad) <= question.prompt.declared.max_output_tokens * 8:
-        turns = (*turns, Turn("assistant", bad))
+        turns = (*turns, Turn("assistant", question.masker.hide(cleaned(bad), guess=True)))
     return (*turns, Turn("user", asked))
 
 
