@@ -1,0 +1,1 @@
+"""Tracking as carriers' aggregators tell it, read into one language."""
