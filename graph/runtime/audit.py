@@ -4,14 +4,13 @@ A batch is written in one durable transaction or not at all; repeating a batch c
 every chain in one piece, because each locks the heads of the chains it extends.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby, islice
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, insert, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -20,24 +19,12 @@ from domain.errors import MalformedPayload, StoreUnavailable
 from domain.event import Event
 from domain.review import ReviewState
 from graph.runtime import audit_reviews, audit_verify
-from graph.runtime.audit_chain import GENESIS, AuditRow, ChainKey, columns_of, key_of, link
-from graph.runtime.audit_reviews import ReviewRecord, insert_into
+from graph.runtime.audit_append import extend, known_ids, lock_heads
+from graph.runtime.audit_chain import AuditRow, columns_of, key_of
+from graph.runtime.audit_reviews import ReviewRecord
 from graph.runtime.audit_schema import audit_events, audit_heads
 from graph.runtime.audit_verify import VerifyReport
 from graph.runtime.clock import Clock, SystemClock
-
-_IN_LIST = 1000
-"""Values per IN list: both databases limit the parameters of a statement (SQLite 32,766, Postgres 32,767)."""
-
-_ADVANCE_HEAD = (
-    update(audit_heads)
-    .where(
-        audit_heads.c.tenant == bindparam("t"),
-        audit_heads.c.entity_type == bindparam("e"),
-        audit_heads.c.entity_id == bindparam("i"),
-    )
-    .values(length=bindparam("n"), last_hash=bindparam("h"))
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,56 +63,13 @@ class AuditStore:
         if not offered:
             return 0
         async with self._reach() as connection, connection.begin():
-            heads = await self._lock_heads(connection, {key_of(event) for event, _ in offered.values()})
-            known = await self._known(connection, offered)
+            heads = await lock_heads(connection, {key_of(event) for event, _ in offered.values()})
+            known = await known_ids(connection, offered)
             fresh = [pair for event_id, pair in offered.items() if event_id not in known]
             if fresh:
-                await self._extend(connection, heads, [columns for _, columns in fresh])
+                await extend(connection, heads, [columns for _, columns in fresh], at=self._clock.now())
                 await audit_reviews.project(connection, [event for event, _ in fresh])
         return len(fresh)
-
-    async def _lock_heads(self, connection: AsyncConnection, keys: set[ChainKey]) -> dict[ChainKey, tuple[int, str]]:
-        """Chain ends by entity, locked until the transaction ends; the first statement takes SQLite's write lock."""
-        ordered = sorted(keys)
-        start = insert_into(audit_heads, connection).on_conflict_do_nothing()
-        names = ("tenant", "entity_type", "entity_id")
-        new = [{**dict(zip(names, key, strict=True)), "length": 0, "last_hash": GENESIS} for key in ordered]
-        await connection.execute(start, new)
-        heads: dict[ChainKey, tuple[int, str]] = {}
-        for kind, of_kind in groupby(ordered, key=lambda key: key[:2]):
-            for some in _chunks(entity_id for _, _, entity_id in of_kind):
-                wanted = select(audit_heads).where(
-                    audit_heads.c.tenant == kind[0], audit_heads.c.entity_type == kind[1]
-                )
-                locked = (
-                    wanted.where(audit_heads.c.entity_id.in_(some)).order_by(audit_heads.c.entity_id).with_for_update()
-                )
-                heads |= {key_of(head): (head.length, head.last_hash) for head in await connection.execute(locked)}
-        return heads
-
-    async def _known(self, connection: AsyncConnection, event_ids: Iterable[str]) -> set[str]:
-        known: set[str] = set()
-        for some in _chunks(event_ids):
-            known |= set(
-                await connection.scalars(select(audit_events.c.event_id).where(audit_events.c.event_id.in_(some)))
-            )
-        return known
-
-    async def _extend(
-        self, connection: AsyncConnection, heads: dict[ChainKey, tuple[int, str]], fresh: Sequence[Mapping[str, Any]]
-    ) -> None:
-        now = self._clock.now()
-        rows = []
-        moved: dict[ChainKey, tuple[int, str]] = {}
-        for columns in fresh:
-            key = columns["tenant"], columns["entity_type"], columns["entity_id"]
-            length, last_hash = moved.get(key) or heads[key]
-            row = link(columns, position=length + 1, prev_hash=last_hash, recorded_at=now)
-            moved[key] = row["position"], row["hash"]
-            rows.append(row)
-        await connection.execute(insert(audit_events), rows)
-        ends = [{"t": t, "e": e, "i": i, "n": length, "h": last} for (t, e, i), (length, last) in moved.items()]
-        await connection.execute(_ADVANCE_HEAD, ends)
 
     async def entity(self, tenant: str, entity_type: str, entity_id: str) -> list[AuditRow]:
         """Everything audited about one entity, in the order it was recorded; empty when nothing was.
@@ -220,9 +164,3 @@ class AuditStore:
             raise StoreUnavailable(
                 f"The audit store {self._where} does not answer or refuses to write: {why}"
             ) from failure
-
-
-def _chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
-    rest = iter(values)
-    while some := list(islice(rest, _IN_LIST)):
-        yield some

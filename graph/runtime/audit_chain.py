@@ -1,7 +1,7 @@
 """The audit's hash chain: how an event becomes a row that names its predecessor.
 
-A row's hash covers every column but its position and takes the payload by its digest, so that the chain can still be
-checked after a payload was erased.
+A row's hash covers every column but its position and takes the payload by its salted digest, so that the chain can
+still be checked after personal data was erased from a payload.
 """
 
 import hashlib
@@ -53,6 +53,8 @@ class AuditRow(Document):
     recorded_at: AwareDatetime
     prev_hash: str
     hash: str
+    salt: str = ""
+    """Random; gone with the personal data of an erased payload."""
 
     @property
     def event(self) -> Event:
@@ -91,7 +93,7 @@ def columns_of(event: Event) -> dict[str, Any]:
     if event.sequence >= 2**63:
         raise MalformedPayload("event cannot be audited: its sequence does not fit 64 bits")
     try:
-        utc_text(event.timestamp)
+        at_utc = utc_text(event.timestamp)
         payload = event.to_json()
         orjson.dumps(list(named.values()))
     except (ValueError, OverflowError, TypeError) as bad:
@@ -100,7 +102,7 @@ def columns_of(event: Event) -> dict[str, Any]:
         **named,
         "sequence": event.sequence,
         "confidence": probability(event.result.get("confidence")),
-        "at_utc": event.timestamp,
+        "at_utc": at_utc,
         "payload": payload,
     }
 
@@ -116,15 +118,22 @@ def probability(value: object) -> float | None:
     return float(value)
 
 
-def link(columns: Mapping[str, Any], *, position: int, prev_hash: str, recorded_at: datetime) -> dict[str, Any]:
+def link(
+    columns: Mapping[str, Any], *, position: int, prev_hash: str, recorded_at: datetime | str, salt: str = ""
+) -> dict[str, Any]:
     """The complete row: the columns, its place in the entity's chain, and its hash."""
-    row = {**columns, "position": position, "prev_hash": prev_hash, "recorded_at": recorded_at}
+    row = {**columns, "position": position, "prev_hash": prev_hash, "recorded_at": recorded_at, "salt": salt}
     row["hash"] = row_hash(row)
     return row
 
 
-def row_hash(row: Mapping[str, Any]) -> str:
-    """SHA-256 over a row's predecessor and everything it says."""
+def payload_digest(row: Mapping[str, Any]) -> str:
+    """SHA-256 over a row's salt and payload."""
+    return hashlib.sha256((row["salt"] + row["payload"]).encode()).hexdigest()
+
+
+def row_hash(row: Mapping[str, Any], payload: str | None = None) -> str:
+    """SHA-256 over a row's predecessor and everything it says; ``payload`` is its payload's digest once it was erased."""
     said = [
         row["prev_hash"],
         row["event_id"],
@@ -141,10 +150,23 @@ def row_hash(row: Mapping[str, Any]) -> str:
         row["actor"],
         _stamp(row["at_utc"]),
         row["inputs_digest"],
-        hashlib.sha256(row["payload"].encode()).hexdigest(),
+        payload or payload_digest(row),
         _stamp(row["recorded_at"]),
     ]
     return hashlib.sha256(orjson.dumps(said)).hexdigest()
+
+
+ERASED = "personal_data.erased"
+"""What happened to an entity when somebody's personal data was taken out of its rows."""
+
+
+def attested(row: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """What a row says of erased rows before it: event id to the digests of the payload then and of what is left."""
+    if not row["event_type"].endswith(ERASED):
+        return {}
+    rows = orjson.loads(row["payload"])["result"].get("rows")
+    pairs = rows.items() if isinstance(rows, dict) else ()
+    return {one: (str(pair[0]), str(pair[1])) for one, pair in pairs if isinstance(pair, list) and len(pair) == 2}
 
 
 def _stamp(at: datetime | str) -> str:

@@ -53,14 +53,16 @@ audit_events = Table(
     Column("recorded_at", UtcText, nullable=False),
     Column("prev_hash", Text, nullable=False),
     Column("hash", Text, nullable=False),
+    Column("salt", Text, nullable=False, server_default=""),
     UniqueConstraint("event_id", name="audit_events_once"),
     UniqueConstraint("tenant", "entity_type", "entity_id", "position", name="audit_events_one_chain"),
-    Index("audit_events_by_entity", "tenant", "entity_type", "entity_id", "sequence"),
     Index("audit_events_by_agent", "agent", "agent_version"),
     Index("audit_events_by_time", "at_utc"),
+    Index("audit_events_by_recording", "recorded_at"),
 )
 """``position`` counts an entity's rows without a gap; ``sequence`` is the journal's number, which starts again when an
-entity is touched after its working state expired, and arrives late when a dead letter is replayed."""
+entity is touched after its working state expired, and arrives late when a dead letter is replayed. ``salt`` keeps the
+digest of an erased payload from being guessed: it goes with the payload."""
 
 audit_heads = Table(
     "audit_heads",
@@ -70,8 +72,19 @@ audit_heads = Table(
     Column("entity_id", Text, primary_key=True),
     Column("length", BigInteger, nullable=False),
     Column("last_hash", Text, nullable=False),
+    Column("pruned", BigInteger, nullable=False, server_default="0"),
+    Column("pruned_hash", Text, nullable=False, server_default="0" * 64),
 )
-"""Where each chain ends: writers lock its row, and a chain cut short is noticed by it."""
+"""Where each chain ends, and where it begins since its oldest rows were pruned: writers lock its row, and a chain cut
+short is noticed by it."""
+
+audit_permits = Table(
+    "audit_permits",
+    metadata,
+    Column("act", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+)
+"""What the guards let pass within one transaction, which takes its permits back: ``prune``, or ``erase`` of one event."""
 
 reviews = Table(
     "reviews",

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Text, select, text, tuple_, type_coerce
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.values import Document
-from graph.runtime.audit_chain import GENESIS, ChainKey, key_of, row_hash
+from graph.runtime.audit_chain import GENESIS, ChainKey, attested, key_of, payload_digest, row_hash
 from graph.runtime.audit_schema import audit_events, audit_heads
 
 _HEADS_PER_PAGE = 200
@@ -61,48 +61,71 @@ class VerifyReport(Document):
 class ChainWalk:
     """Follows one entity's rows in order of position and remembers the first that does not fit."""
 
-    def __init__(self, key: ChainKey) -> None:
-        """Starts before the first row."""
+    def __init__(self, key: ChainKey, begin: tuple[int, str] = (0, GENESIS)) -> None:
+        """Starts before the first row; ``begin`` is position and hash of the last row that was pruned."""
         self.key = key
-        self._hash = GENESIS
-        self._hashes = {GENESIS}
+        self._pruned, self._hash = begin
+        self._hashes = {self._hash}
         self._ids: list[str] = []
         self._bad: Mapping[str, Any] | None = None
         self._expected = (1, GENESIS)
         self._edited = False
+        self._doubted: list[tuple[int, Mapping[str, Any]]] = []
+        self._attested: dict[str, tuple[str, str]] = {}
 
     @property
     def count(self) -> int:
         """Rows seen."""
         return len(self._ids)
 
+    @property
+    def _place(self) -> int:
+        return self._pruned + len(self._ids)
+
     def see(self, row: Mapping[str, Any]) -> None:
         """Take the next row."""
         self._ids.append(str(row["event_id"]))
         if self._bad is None:
-            self._edited = not _holds(row)
-            if self._edited or row["prev_hash"] != self._hash or row["position"] != self.count:
+            holds = _holds(row)
+            if holds:
+                self._attested |= attested(row)
+            elif row["salt"] == "":
+                # Perhaps personal data was erased from it: a later row of this chain says so, or nobody does.
+                self._doubted.append((self._place, row))
+            self._edited = not holds and row["salt"] != ""
+            if self._edited or row["prev_hash"] != self._hash or row["position"] != self._place:
                 self._bad = row
-                self._expected = self.count, self._hash
+                self._expected = self._place, self._hash
             self._hash = row["hash"]
         self._hashes.add(row["hash"])
 
     def end(self, head: tuple[int, str] | None) -> BrokenChain | None:
         """The first bad row once all were seen, given the chain's recorded length and last hash; None when it holds."""
+        for place, row in self._doubted:
+            if not self._erased(row):
+                return self._broken(Tampering.EDITED, place, "its content does not match its hash")
         if self._bad is not None:
             return self._first_bad(self._bad)
         if head is None:
-            return self._broken(Tampering.UNEXPECTED, 1, "no head is recorded for these rows")
+            return self._broken(Tampering.UNEXPECTED, self._pruned + 1, "no head is recorded for these rows")
         length, last_hash = head
-        if self.count < length:
-            gone = f"{length - self.count} of {length} rows are gone from the end"
-            return self._broken(Tampering.MISSING, self.count + 1, gone)
-        if self.count > length:
-            more = f"only {length} rows were written, {self.count} exist"
+        if self._place < length:
+            gone = f"{length - self._place} of {length} rows are gone from the end"
+            return self._broken(Tampering.MISSING, self._place + 1, gone)
+        if self._place > length:
+            more = f"only {length} rows were written, {self._place} exist"
             return self._broken(Tampering.UNEXPECTED, length + 1, more)
         if self._hash != last_hash:
             return self._broken(Tampering.EDITED, length, "the last row was rewritten together with its hash")
         return None
+
+    def _erased(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row says what is left of it after an erasure that its chain records."""
+        original, left = self._attested.get(str(row["event_id"]), ("", ""))
+        try:
+            return payload_digest(row) == left and row_hash(row, original) == row["hash"]
+        except (TypeError, AttributeError, ValueError):
+            return False
 
     def _first_bad(self, row: Mapping[str, Any]) -> BrokenChain:
         place, follows = self._expected
@@ -113,7 +136,7 @@ class ChainWalk:
             return self._broken(Tampering.REORDERED, place, f"it is numbered {said} and was written as row {place}")
         if row["prev_hash"] in self._hashes:
             return self._broken(Tampering.REORDERED, place, "it was written after another row than the one before it")
-        if said == place and place > 1:
+        if said == place and place > self._pruned + 1:
             rewritten = "it was rewritten together with its hash, or a row after it removed and the rest renumbered"
             return self._broken(Tampering.EDITED, place - 1, rewritten)
         return self._broken(Tampering.MISSING, place, f"row {place} is gone; the next one left is row {said}")
@@ -121,14 +144,14 @@ class ChainWalk:
     def _broken(self, tampering: Tampering, place: int, detail: str) -> BrokenChain:
         tenant, entity_type, entity_id = self.key
         # A row that is gone is named by nothing; the row in its place is innocent.
-        there = tampering is not Tampering.MISSING and place <= self.count
+        there = tampering is not Tampering.MISSING and self._pruned < place <= self._place
         return BrokenChain(
             tenant=tenant,
             entity_type=entity_type,
             entity_id=entity_id,
             tampering=tampering,
             position=place,
-            event_id=self._ids[place - 1] if there else None,
+            event_id=self._ids[place - self._pruned - 1] if there else None,
             detail=detail,
         )
 
@@ -179,25 +202,32 @@ async def _walks(
         page = heads_wanted if after is None else heads_wanted.where(tuple_(*_HEAD_KEY) > after)
         found = (await connection.execute(page.order_by(*_HEAD_KEY).limit(_HEADS_PER_PAGE))).all()
         heads = {key_of(head): (head.length, head.last_hash) for head in found}
+        begins = {key_of(head): (head.pruned, head.pruned_hash) for head in found}
         last = list(heads)[-1] if len(heads) == _HEADS_PER_PAGE else None
         within = rows_of(key)
         within += [] if after is None else [tuple_(*_EVENT_KEY) > after]
         within += [] if last is None else [tuple_(*_EVENT_KEY) <= last]
-        async for walk in _walked(connection, within):
+        async for walk in _walked(connection, within, begins):
             yield walk, heads.pop(walk.key, None)
         for empty, head in heads.items():
-            yield ChainWalk(empty), head
+            yield ChainWalk(empty, begins[empty]), head
         if last is None:
             return
         after = last
 
 
-async def _walked(connection: AsyncConnection, within: Sequence[Any]) -> AsyncIterator[ChainWalk]:
-    columns = [
+def stored_text() -> list[Any]:
+    """The audit's columns with times as the text they are hashed as."""
+    return [
         type_coerce(column, Text).label(column.name) if column.name in ("at_utc", "recorded_at") else column
         for column in audit_events.c
     ]
-    wanted = select(*columns).where(*within).order_by(*_EVENT_KEY, audit_events.c.position)
+
+
+async def _walked(
+    connection: AsyncConnection, within: Sequence[Any], begins: Mapping[ChainKey, tuple[int, str]]
+) -> AsyncIterator[ChainWalk]:
+    wanted = select(*stored_text()).where(*within).order_by(*_EVENT_KEY, audit_events.c.position)
     walk: ChainWalk | None = None
     async with connection.stream(wanted) as streamed:
         async for part in streamed.mappings().partitions(_ROWS_PER_PAGE):
@@ -206,7 +236,7 @@ async def _walked(connection: AsyncConnection, within: Sequence[Any]) -> AsyncIt
                 if walk is None or walk.key != key:
                     if walk is not None:
                         yield walk
-                    walk = ChainWalk(key)
+                    walk = ChainWalk(key, begins.get(key, (0, GENESIS)))
                 walk.see(dict(row))
     if walk is not None:
         yield walk
