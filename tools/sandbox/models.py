@@ -16,6 +16,7 @@ import orjson
 from fastapi import FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import Field
+from starlette.requests import ClientDisconnect
 
 from domain.values import Document
 from tools.sandbox.model_answers import answer, obedient
@@ -160,7 +161,12 @@ def create_model_app(stand_in: ModelStandIn, token: str) -> FastAPI:
 
 
 async def _complete(stand_in: ModelStandIn, request: Request, turn: Turn) -> Response:
-    body = await request.json()
+    try:
+        body = orjson.loads(await request.body())
+    except (orjson.JSONDecodeError, ClientDisconnect):
+        body = None
+    if not isinstance(body, dict) or not isinstance(body.get("messages"), list):
+        return _problem(400, "The body must be JSON with a list of messages.")
     stand_in.seen.append(body)
     model = str(body.get("model", ""))
     if turn.scenario is Scenario.RATE_LIMIT:
