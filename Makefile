@@ -53,6 +53,9 @@ imports: .venv/.dev ## The import rule of the house
 format: .venv/.dev ## Put the code into shape
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
+evals: .venv/.dev ## Every agent on its labelled cases, beside the last release's numbers
+	@$(BIN)/python -m evals.score $(ARGS)
+
 chaos: .venv/.dev ## Long failure tests: every crash point, killed servers, rolling restarts
 	@$(BIN)/pytest -q -m chaos --timeout 1800 $(ARGS)
 
@@ -79,4 +82,4 @@ lock: ## Compile the hashed locks anew (needs uv)
 clean: ## Remove the environment and all embedded data
 	rm -rf .venv var .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help install demo serve worker test check lint types imports format chaos test-local-llm bench lock clean
+.PHONY: help install demo serve worker test check lint types imports format evals chaos test-local-llm bench lock clean

@@ -15,6 +15,7 @@ from domain.ids import EventId, TenantId, stable_id, thread_id
 from domain.ports import Agent
 from domain.publication import SHIPPED, PolicyVersion, Publication, PublicationAction
 from graph.bootstrap.system import Signalbox
+from graph.bootstrap.what_if_changes import with_version
 from graph.order.candidates import topology_with
 from graph.runtime.publications import TAKES_EFFECT_AFTER
 
@@ -140,6 +141,29 @@ class VersionDesk:
             raise Conflict(f"{name} {version} is in force already")
         reports = await self._proof(name, written)
         return await self._put(tenant, name, version, PublicationAction.PUBLISH, by=by, reason=reason, reports=reports)
+
+    async def release(self, tenant: TenantId, agent: str, version: str, *, by: str, reason: str) -> str:
+        """The workflow file's text with the agent in this version: what to start the workers with.
+
+        Raises:
+            NotProven: the version has no passing report on exactly this version and topology.
+            InputError: the workflow does not ask this agent, or asks this version already.
+        """
+        text = with_version(self._box.settings.topology_file, agent, version)
+        running = self._box.workflow.agent(agent).version
+        if running == version:
+            raise InputError(f"{agent} {version} is what the workflow asks already")
+        topology = topology_with(self._box.workflow, agent, version)
+        report = await self._box.governance.reports.newest(agent=agent, version=version, topology=topology)
+        if report is None or not report.passed:
+            what = "was refused by its shadow test" if report else "has no shadow report"
+            raise NotProven(
+                f"{agent} {version} {what} on topology {topology}; run 'signalbox shadow-test --agent {agent} "
+                f"--old-version {running} --new-version {version}' first"
+            )
+        facts = {"version": version, "replaces": running, "topology": topology, "reports": report.report_id}
+        await self._tell(tenant, agent, "policy.agent.released", facts, by=by, reason=reason)
+        return text
 
     async def rollback(self, tenant: TenantId, name: str, to: str | None, *, by: str, reason: str) -> Publication:
         """Go back to what was in force before, or to any version that ever was. It was proven then.

@@ -140,10 +140,10 @@ async def shadow_test(
         )
         for material in materials
     ]
-    return _report(question, sampled.sample, pairs, list(chain(*hard_pairs)), hard, perf_counter() - started_s)
+    return report_on(question, sampled.sample, pairs, list(chain(*hard_pairs)), hard, perf_counter() - started_s)
 
 
-def _report(
+def report_on(
     question: Question,
     sample: Sample,
     pairs: list[Pair],
@@ -151,6 +151,7 @@ def _report(
     hard: Sequence[CaseSet],
     took_s: float,
 ) -> ShadowReport:
+    """The report on pairs, whoever asked the versions."""
     both = pairs + hard_pairs
     actions, labels, segments = actions_of(both), labels_of(both), segments_of(both)
     old = side_of(question.old_version, both, lambda pair: pair.old)

@@ -28,6 +28,7 @@ from api.cli import (
     risk,
     serve,
     shadow,
+    shadow_live,
     topology,
     versions,
     what_if,
@@ -69,6 +70,7 @@ app.command("why")(why.why)
 app.add_typer(versions.app, name="versions")
 app.command("what-if")(what_if.what_if)
 app.command("replay")(what_if.replay)
+app.add_typer(shadow_live.app, name="shadow-live")
 app.command("shadow-test")(shadow.shadow_test)
 app.add_typer(topology.app, name="topology")
 app.add_typer(agents.app, name="agents")

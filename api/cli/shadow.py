@@ -53,7 +53,7 @@ def shadow_test(
     )  # fmt: skip
     report = run(_test(invocation_of(context), wanted))
     if output_report is not None:
-        _write(output_report, report)
+        write_report(output_report, report)
     if as_json:
         print_json(report.shown())
     else:
@@ -126,7 +126,8 @@ def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
         yield tell
 
 
-def _write(path: Path, report: "ShadowReport") -> None:
+def write_report(path: Path, report: "ShadowReport") -> None:
+    """The report as a file: a page with the JSON beside it, or the JSON alone."""
     import orjson  # noqa: PLC0415  # see the package's docstring
 
     if path.suffix.lower() in {".html", ".htm"}:

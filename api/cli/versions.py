@@ -127,6 +127,27 @@ def rollback(
     )  # fmt: skip
 
 
+@app.command()
+def release(
+    context: typer.Context,
+    agent: Annotated[str, typer.Argument(help="The agent, as the topology names it.")],
+    version: Annotated[str, typer.Argument(help="Its new version.")],
+    output: Annotated[Path, typer.Option("--output", help="Where to write the workflow file.")],
+    person: Person,
+    reason: Why,
+    tenant: OfTenant = None,
+) -> None:
+    """Write the workflow file that asks an agent's new version; refused without its passing shadow report."""
+    text = run(
+        _with(
+            invocation_of(context), tenant,
+            lambda desk, owner: desk.release(owner, agent, version, by=person, reason=reason),
+        )
+    )  # fmt: skip
+    output.write_text(text, encoding="utf-8")
+    remark(f"{output} asks {agent} {version}; start the workers with SIGNALBOX_TOPOLOGY_FILE={output}")
+
+
 def _said(made: Any, *, as_json: bool) -> None:
     if as_json:
         print_json(made.model_dump(mode="json"))

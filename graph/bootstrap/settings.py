@@ -96,6 +96,8 @@ class Settings(BaseSettings):
     """Incoming webhook of Microsoft Teams for the tenant of ``slack_tenant``."""
     teams_webhooks: dict[str, SecretStr] = {}
     """Incoming webhooks by tenant, as a JSON object."""
+    require_shadow_report: bool = False
+    """Start only with agent versions that ship in the workflow or have passed a shadow test in it."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property

@@ -200,7 +200,7 @@ async def _build(
     models, measures = open_models(base, stack), measure(base)
     ports = taped(_ports(base, feed, models, measures))
     tapes = Tapes(without=absent(ports))
-    governance = await govern(base)
+    governance = await govern(base, workflow)
     autonomy = earn(base, workflow, gate=governance.reports)
     staff = staff or (lambda carried, given: _agents(carried, given, governance.in_force))
     examples = ExampleBook(base.engine, store.journal)
@@ -237,7 +237,10 @@ async def _build(
         switch=switch,
         rescoring=rescoring,
         waves=waves,
-        followers=(*tier_3, examples, waves.noted, *measures.followers, *autonomy.followers, *channels.listeners),
+        followers=(
+            *tier_3, examples, waves.noted, *measures.followers, *autonomy.followers, *channels.listeners,
+            *governance.followers,
+        ),  # fmt: skip
         watches=(*_watches(base, parking, rescoring, waves), *areas, *measures.watches, models.watch),
         agents=agents,
         governance=governance,

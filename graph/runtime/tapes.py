@@ -90,6 +90,17 @@ class TapeBook:
         async with transaction(self._engine, "the book of tapes") as connection:
             return [Tape.from_json(text) for text in await connection.scalars(wanted)]
 
+    async def some(self, tenant: str, decision_ids: Iterable[str]) -> list[Tape]:
+        """The tapes of these decisions that are kept, in the order of their instants."""
+        found: list[Tape] = []
+        async with transaction(self._engine, "the book of tapes") as connection:
+            for part in _chunks(sorted(set(decision_ids))):
+                wanted = select(decision_tapes.c.tape).where(
+                    decision_tapes.c.tenant == tenant, decision_tapes.c.decision_id.in_(part)
+                )
+                found += [Tape.from_json(text) for text in await connection.scalars(wanted)]
+        return sorted(found, key=lambda tape: (tape.asked_at, tape.decision_id))
+
     async def last(self, query: TapeQuery) -> list[Tape]:
         """The agent's last tape on each of its last orders, newest order first."""
         rows = decision_tapes.c

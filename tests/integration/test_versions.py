@@ -12,8 +12,9 @@ import yaml
 from agents.policies import SUBJECTS, shipped_text, version_in
 from api.shadow import Trial, run_test
 from api.versions import Candidate, NotProven, VersionDesk
-from domain.errors import Conflict, InputError, NotFound
+from domain.errors import ConfigError, Conflict, InputError, NotFound
 from domain.ids import TenantId
+from graph.bootstrap.settings import ORDER_TOPOLOGY
 from graph.order.candidates import code_digest, topology_with
 from graph.order.replaying import Replays
 from graph.runtime.shadow_reports import ReportRecord
@@ -50,10 +51,20 @@ async def proven(rig: Rig, version: str, *, agent: str = "fraud_detection", base
 
 async def passing(rig: Rig, candidate: Candidate) -> None:
     """Keep a passing report on a candidate."""
+    await keep(rig, candidate.agent, candidate.label)
+
+
+def trial(version: str) -> Trial:
+    return Trial(
+        tenant=TENANT, agent="fraud_detection", old_version="fd-1.0", new_version=version, last=10, made_by="mei"
+    )
+
+
+async def keep(rig: Rig, agent: str, version: str) -> None:
     await rig.box.governance.reports.keep(
         ReportRecord(
-            report_id="st-kept", tenant=TENANT, agent=candidate.agent, old_version=candidate.base,
-            new_version=candidate.label, topology=topology_with(rig.box.workflow, candidate.agent, candidate.label),
+            report_id="st-kept", tenant=TENANT, agent=agent, old_version="fd-1.0",
+            new_version=version, topology=topology_with(rig.box.workflow, agent, version),
             code=code_digest(), compared=1, passed=True, made_at=datetime.now(UTC), made_by="mei", report="{}",
         )
     )  # fmt: skip
@@ -176,3 +187,29 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     listed = next(one for one in signalbox.good("versions", "list") if one["subject"] == "fraud_thresholds")
     assert [one["action"] for one in listed["publications"]] == ["publish", "rollback"]
     assert listed["versions"][0]["state"] == "published"
+
+
+async def test_an_agents_version_is_released_only_with_its_own_report(rig: Rig, tmp_path: Path) -> None:
+    """F48: exactly that version and topology; a system that asks for proof does not start without it."""
+    desk = VersionDesk(rig.box)
+    with pytest.raises(NotProven, match=r"no shadow report.*--new-version fd-1.1"):
+        await desk.release(TENANT, "fraud_detection", "fd-1.1", **WHY)
+    with pytest.raises(InputError, match="asks already"):
+        await desk.release(TENANT, "fraud_detection", "fd-1.0", **WHY)
+    with pytest.raises(InputError, match="no agent nobody"):
+        await desk.release(TENANT, "nobody", "v", **WHY)
+    refused = await run_test(rig.box, trial("fd-1.1"), lambda _done, _total: None)
+    assert not refused.passed
+    with pytest.raises(NotProven, match="was refused"):
+        await desk.release(TENANT, "fraud_detection", "fd-1.1", **WHY)
+    unproven = tmp_path / "unproven.yaml"
+    unproven.write_text(ORDER_TOPOLOGY.read_text().replace("version: fd-1.0", "version: fd-1.1"))
+    asked = {"require_shadow_report": True, "topology_file": unproven}
+    with pytest.raises(ConfigError, match=r"unproven.yaml:\d+: fraud_detection fd-1.1 has no passing shadow report"):
+        async with opened(fast_settings(tmp_path / "other", **asked)):
+            pass
+    await keep(rig, "fraud_detection", "fd-1.1")
+    text = await desk.release(TENANT, "fraud_detection", "fd-1.1", **WHY)
+    assert text == unproven.read_text()
+    async with opened(fast_settings(tmp_path, **asked)) as released:
+        assert released.box.workflow.agent("fraud_detection").version == "fd-1.1"
