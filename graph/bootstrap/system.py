@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -214,10 +215,10 @@ async def _build(
     controller = _controller(base, threads, effects, Rewaving(store, effects, workflow, agents, conflicts=conflicts))
     leadership = Leadership(batcher, keys, "relay", owner, lease_ms=settings.lease_ms)
     rescoring = Rescoring(store, switch, workflow, agents, effects)
-    waves = pick_waves(base, agents, switch)
-    channels = build_review_channels(base, stack)
+    waves, channels = pick_waves(base, agents, switch), build_review_channels(base, stack)
     tier_3 = _tier_3(workflow, agents, effects, switch=switch, tapes=tapes, store=store)
     areas = (*governance.watches, *autonomy.watches, reviews.watch, *channels.watches)
+    followed = (measures.followers, autonomy.followers, channels.listeners, governance.followers)
     return Signalbox(
         **vars(base),
         leadership=leadership,
@@ -237,10 +238,7 @@ async def _build(
         switch=switch,
         rescoring=rescoring,
         waves=waves,
-        followers=(
-            *tier_3, examples, waves.noted, *measures.followers, *autonomy.followers, *channels.listeners,
-            *governance.followers,
-        ),  # fmt: skip
+        followers=tuple(chain(tier_3, (examples, waves.noted), *followed)),
         watches=(*_watches(base, parking, rescoring, waves), *areas, *measures.watches, models.watch),
         agents=agents,
         governance=governance,
