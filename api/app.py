@@ -19,6 +19,7 @@ from api.limits import Gate, Limits, RateLimiter
 from api.metrics import ApiMetrics
 from api.routes import (
     agents,
+    automations,
     channels,
     costs,
     examples,
@@ -39,7 +40,20 @@ from domain.errors import ConfigError, SignalboxError
 
 API_VERSION = "1"
 """Of the contract under /v1."""
-_ROUTERS = (orders, channels, reviews, agents, examples, governance, costs, stream, health, problem_types, slack)
+_ROUTERS = (
+    orders,
+    channels,
+    reviews,
+    agents,
+    automations,
+    examples,
+    governance,
+    costs,
+    stream,
+    health,
+    problem_types,
+    slack,
+)
 
 
 def create_app(

@@ -10,10 +10,11 @@ from api.autonomy import standings
 from api.costs import budgets, costs, narrowed, order_cost
 from api.governance import GovernanceDesk
 from api.live_events import LiveEvents
-from api.registry import registered
+from api.registry import inventory, registered
 from api.review_views import ReviewViews
 from api.services import Accepted, Check, Health, Json, Submission
 from domain.errors import NotFound, SignalboxError, StoreUnavailable, TooLate
+from domain.event import Event
 from domain.example import require_teacher
 from domain.ids import OrderId, TenantId, stable_id
 from domain.order import OrderProgress
@@ -156,7 +157,25 @@ class Desk(ReviewViews):
 
     async def agents(self) -> list[Json]:
         """The registry with each agent's place in the topology in force."""
-        return registered(self._box.workflow)
+        return registered(self._box.topology.workflows)
+
+    async def registry(self, tenant: TenantId) -> Json:
+        """Every agent and automation, with budgets, and who speaks here without being registered."""
+        return await inventory(self._box, tenant)
+
+    async def report(self, event: Event) -> Json:
+        """Keep what an automation reports, once.
+
+        Raises:
+            MalformedPayload, Conflict, StoreUnavailable: see ``graph.runtime.observations``.
+        """
+        observing = self._box.observing
+        taken = await observing.observations.take(event)
+        return {
+            "event_id": taken.event_id,
+            "duplicate": taken.duplicate,
+            "registered": observing.automations.knows(event.agent_name),
+        }
 
     async def costs(self, tenant: TenantId, by: str, given: Mapping[str, str | None]) -> Json:
         """What model calls cost, grouped, and what the budgets of the day have left."""

@@ -1,6 +1,8 @@
 """What the API counts about itself: requests, their time, and every refusal by its code. No ids, no tenants in labels."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from graph.runtime import metric_names as names
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -10,22 +12,9 @@ class ApiMetrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "signalbox_http_requests", "Requests answered", ["method", "route", "status"], registry=self._registry
-        )
-        self._seconds = Histogram(
-            "signalbox_http_request_duration_seconds",
-            "Time from the request's first byte to the answer's first byte",
-            ["route"],
-            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 10),
-            registry=self._registry,
-        )
-        self._refusals = Counter(
-            "signalbox_http_refusals",
-            "Requests refused or failed, by problem code",
-            ["route", "code"],
-            registry=self._registry,
-        )
+        self._requests = names.HTTP_REQUESTS.counter(self._registry)
+        self._seconds = names.HTTP_SECONDS.histogram(self._registry)
+        self._refusals = names.HTTP_REFUSALS.counter(self._registry)
 
     def answered(self, *, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answer."""

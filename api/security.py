@@ -82,6 +82,8 @@ ACCESS: Mapping[tuple[str, str], Access] = {
     ("POST", "/v1/examples/{example_id}/undo"): _roles(Role.OPS),
     ("POST", "/v1/examples/{example_id}/restore"): _roles(Role.OPS),
     ("GET", "/v1/costs"): _roles(Role.OPS, Role.MANAGER),
+    ("POST", "/v1/events"): _roles(Role.AUTOMATION, Role.OPS),
+    ("GET", "/v1/registry"): _roles(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
     ("GET", "/v1/stream"): _roles(Role.OPS),
     ("POST", "/slack/interactions"): Open.SIGNED,
     ("GET", "/healthz"): Open.PUBLIC,

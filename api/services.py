@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from domain.event import Event
 from domain.ids import OrderId, ReviewId, TenantId
 from domain.review import ReviewAnswer, ReviewState
 from domain.review_acts import Act
@@ -204,6 +205,17 @@ class OrderDesk(Protocol):
 
     async def costs(self, tenant: TenantId, by: str, given: Mapping[str, str | None]) -> Json:
         """What model calls cost, grouped, and what the budgets of the day have left."""
+
+    async def registry(self, tenant: TenantId) -> Json:
+        """Every agent and automation, with budgets, and who speaks in this tenant's events without being registered."""
+
+    async def report(self, event: Event) -> Json:
+        """Keep what an automation reports, once.
+
+        Raises:
+            Conflict: the sender used the id for another event.
+            Transient: it was not kept; the sender should repeat.
+        """
 
     async def autonomy(self, tenant: TenantId, agent: str | None) -> Json:
         """What agents have earned: accuracy per agent, and per segment where it stands and what it still needs."""

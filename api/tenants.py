@@ -45,6 +45,8 @@ _KNOWN_DIGESTS = frozenset(
 class Role(StrEnum):
     """What a key or a person may do; see ``api.security.ACCESS``."""
 
+    AUTOMATION = "automation"
+    """Reports what a plain automation did, and nothing else."""
     STOREFRONT = "storefront"
     SUPPORT = "support"
     PROCUREMENT = "procurement"

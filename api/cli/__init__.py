@@ -24,6 +24,7 @@ from api.cli import (
     models,
     orders,
     reconcile,
+    registry,
     reviews,
     risk,
     serve,
@@ -66,6 +67,7 @@ app.command("console")(console.console)
 app.add_typer(serve.sandbox, name="sandbox")
 app.add_typer(orders.app, name="orders")
 app.add_typer(reviews.app, name="reviews")
+app.command("registry")(registry.registry)
 app.command("why")(why.why)
 app.add_typer(versions.app, name="versions")
 app.command("what-if")(what_if.what_if)

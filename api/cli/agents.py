@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli import autonomy
+from api.cli import autonomy, figures, registry
 from api.cli.invocation import invocation_of
 from api.cli.terminal import AsJson, print_json, say, table
 from api.cli.topology import Output, put
@@ -21,6 +21,8 @@ app.command("promote")(autonomy.promote)
 app.command("demote")(autonomy.demote)
 app.command("outcome")(autonomy.outcome)
 app.command("calibration")(autonomy.calibration)
+app.command("unregistered")(registry.unregistered)
+app.command("latency")(figures.latency)
 
 
 class Graph(StrEnum):
@@ -36,7 +38,7 @@ def list_agents(context: typer.Context, as_json: AsJson = False) -> None:
     """List every agent version with its place in the workflow in force."""
     from api.registry import registered  # noqa: PLC0415  # see the package's docstring
 
-    listed = registered(_workflow(context))
+    listed = registered(_workflows(context))
     if as_json:
         print_json(listed)
         return
@@ -65,38 +67,35 @@ def conflicts(
     output: Output = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show who reads and writes what, and the rule wherever several write the same."""
-    from graph.topology.conflict_graph import (  # noqa: PLC0415  # see the package's docstring
-        conflict_graph_mermaid,
-        conflict_graph_svg,
-        facets,
-    )
-    from graph.topology.conflicts import conflicts as of  # noqa: PLC0415  # see the package's docstring
-    from graph.topology.model import covers  # noqa: PLC0415  # see the package's docstring
+    """Show who reads and writes what, agents and automations alike, and every pair of writers no rule settles."""
+    from api.conflicts import conflict_graph  # noqa: PLC0415  # see the package's docstring
+    from graph.topology.automations import load_automations  # noqa: PLC0415  # see the package's docstring
+    from graph.topology.conflict_policy import load_policy  # noqa: PLC0415  # see the package's docstring
+    from graph.topology.participants import everybody_mermaid, everybody_svg  # noqa: PLC0415  # see the package's docstring
 
-    workflow = _workflow(context)
-    if form is not Graph.TABLE and not as_json:
-        put(conflict_graph_svg(workflow) if form is Graph.SVG else conflict_graph_mermaid(workflow), output)
+    settings, workflows = invocation_of(context).settings(), _workflows(context)
+    book, policy = load_automations(settings.automations_file), load_policy(settings.conflicts_file)
+    if form is Graph.MERMAID and not as_json:
+        put(everybody_mermaid(workflows, book, policy), output)
         return
-    rules = {found.facet: found for found in of(workflow)}
-    data = [
-        {
-            "data": facet,
-            "writers": [a.name for a in workflow.agents if any(covers(written, facet) for written in a.writes)],
-            "readers": [a.name for a in workflow.agents if facet in a.reads],
-            "rule": rules[facet].rule if facet in rules else None,
-        }
-        for facet in facets(workflow)
-    ]
+    if form is Graph.SVG and not as_json:
+        put(everybody_svg(workflows, book, policy), output)
+        return
+    found = conflict_graph(workflows, book, policy)
     if as_json:
-        print_json({"workflow": workflow.name, "data": data})
+        print_json(found)
         return
-    say(f"{workflow.name} {workflow.version}", style="bold")
-    rows = ((d["data"], ", ".join(d["writers"]), ", ".join(d["readers"]), d["rule"]) for d in data)  # type: ignore[arg-type]
+    for flow in workflows:
+        say(f"{flow.name} {flow.version}", style="bold")
+    rows = ((d["data"], ", ".join(d["writers"]), ", ".join(d["readers"]), d["rule"]) for d in found["data"])
     table(("data", "written by", "read by", "rule where several write"), rows)
+    for pair in found["without_rule"]:
+        say(f"NO RULE: {pair['one']} and {pair['other']} both write {pair['data']}", style="red")
+    if not found["without_rule"]:
+        say("Every two writers of the same data have a rule.")
 
 
-def _workflow(context: typer.Context) -> "Workflow":
-    from graph.bootstrap.system import ORDER_WORKFLOW, load_topology  # noqa: PLC0415  # see the package's docstring
+def _workflows(context: typer.Context) -> "tuple[Workflow, ...]":
+    from graph.bootstrap.system import load_topology  # noqa: PLC0415  # see the package's docstring
 
-    return load_topology(invocation_of(context).settings()).workflow(ORDER_WORKFLOW)
+    return load_topology(invocation_of(context).settings()).workflows

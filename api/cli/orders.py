@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.cli import figures
 from api.cli.invocation import Invocation, invocation_of, run
 from api.cli.terminal import AsJson, OfTenant, clock, money, print_json, remark, say, table
 
 if TYPE_CHECKING:
     from api.services import Json
 
-app = typer.Typer(help="Submit, show, list and cancel orders.", no_args_is_help=True)
+app = typer.Typer(help="Submit, show, list and cancel orders; who is stuck; the funnel.", no_args_is_help=True)
+app.command("stuck")(figures.stuck)
+app.command("funnel")(figures.funnel)
 
 Wait = Annotated[
     float, typer.Option(min=0, help="Seconds to wait for the outcome; 0 returns as soon as it is durable.")

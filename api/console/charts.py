@@ -50,11 +50,3 @@ def round_up(value: float) -> int:
         return 1
     power = 10 ** math.floor(math.log10(value))
     return int(next(step * power for step in (1, 2, 5, 10) if step * power >= value))
-
-
-def percentile(values: Sequence[float], rank: int) -> float:
-    """The smallest value that ``rank`` per cent of the values do not exceed (nearest rank); 0 of no values."""
-    if not values:
-        return 0.0
-    ordered = sorted(values)
-    return float(ordered[max(1, math.ceil(len(ordered) * rank / 100)) - 1])

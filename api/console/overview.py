@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from api.console import cases
-from api.console.charts import percentile
 from api.console.visits import Visit
 from api.services import Json
+from domain.latency import percentile
 from domain.order import OrderProgress
 from graph.runtime.audit_figures import AuditFigures, Said
 from graph.runtime.dead_letters import DeadLetters, order_of

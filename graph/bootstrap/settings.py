@@ -37,6 +37,10 @@ class Settings(BaseSettings):
     topology_file: Path = ORDER_TOPOLOGY
     conflicts_file: Path = POLICY_FILE
     """How decisions that contradict each other are settled."""
+    automations_file: Path | None = None
+    """Plain automations that run beside the agents, for the registry and the conflict graph."""
+    expected_times_file: Path | None = None
+    """How long an order is expected to be at each stage; without it the shipped times."""
     review_policy_file: Path | None = None
     """Queues, deadlines, second approvals and safe defaults of the review desk; without it the shipped ones."""
     backends_url: str | None = None

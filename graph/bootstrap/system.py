@@ -22,6 +22,7 @@ from graph.bootstrap.governance import Governance, govern
 from graph.bootstrap.measures import Measures, measure
 from graph.bootstrap.memory import Memory
 from graph.bootstrap.models import LanguageModels, open_models
+from graph.bootstrap.observing import Observing, observe
 from graph.bootstrap.review_channels import ReviewChannels, build_review_channels
 from graph.bootstrap.reviews import ReviewArea, build_reviews
 from graph.bootstrap.settings import Settings
@@ -153,6 +154,8 @@ class Signalbox(Foundation):
     """Exceptions for single customers, and hashes of confirmed fraud."""
     measures: Measures
     """What is measured on our own orders."""
+    observing: Observing
+    """Automations, what they report, and who speaks without being registered."""
     models: LanguageModels
     """The gateway to language models, and what they cost."""
 
@@ -205,9 +208,8 @@ async def _build(
     autonomy = earn(base, workflow, gate=governance.reports)
     staff = staff or (lambda carried, given: _agents(carried, given, governance.in_force))
     examples = ExampleBook(base.engine, store.journal)
-    agents = staff(workflow, ports)
+    agents, reviews = staff(workflow, ports), build_reviews(base)
     switch = DegradedSwitch(store, owner=owner, lease_ms=settings.lease_ms)
-    reviews = build_reviews(base)
     threads = _threads(
         _carried(workflow, settings), store, effects, parking, lambda carried: staff(carried, ports), switch=switch,
         tapes=tapes, conflicts=conflicts, reviews=reviews, examples=examples, earning=autonomy.earning,
@@ -217,7 +219,8 @@ async def _build(
     rescoring = Rescoring(store, switch, workflow, agents, effects)
     waves, channels = pick_waves(base, agents, switch), build_review_channels(base, stack)
     tier_3 = _tier_3(workflow, agents, effects, switch=switch, tapes=tapes, store=store)
-    areas = (*governance.watches, *autonomy.watches, reviews.watch, *channels.watches)
+    observing = observe(base, topology, feed=feed, models=models)
+    areas = (*observing.watches, *governance.watches, *autonomy.watches, reviews.watch, *channels.watches)
     followed = (measures.followers, autonomy.followers, channels.listeners, governance.followers)
     return Signalbox(
         **vars(base),
@@ -242,6 +245,7 @@ async def _build(
         watches=(*_watches(base, parking, rescoring, waves), *areas, *measures.watches, models.watch),
         agents=agents,
         governance=governance,
+        observing=observing,
         autonomy=autonomy,
         risk_book=RiskBook(batcher, keys),
         measures=measures,

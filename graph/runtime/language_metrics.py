@@ -1,11 +1,10 @@
 """What Prometheus sees of model calls: tokens, money, time, and why there was no answer. No ids, no tenants in labels."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry
 
 from domain.cost import CallRecord
 from domain.language import Answer, LanguageRequest, Unanswered
-
-_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+from graph.runtime import metric_names as names
 
 
 class LanguageMetrics:
@@ -13,25 +12,11 @@ class LanguageMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """The instruments join the process's registry."""
-        self._cost = Counter(
-            "ops_llm_cost_usd", "Cost of model calls, US dollars.", ["agent", "model"], registry=registry
-        )
-        self._calls = Counter(
-            "ops_llm_calls", "Calls to model providers by how they ended.", ["agent", "model", "outcome"],
-            registry=registry,
-        )  # fmt: skip
-        self._answers = Counter(
-            "ops_llm_answers", "Questions by how they ended: answered, or why not.", ["agent", "prompt", "result"],
-            registry=registry,
-        )  # fmt: skip
-        self._tokens = Counter(
-            "gen_ai_client_token_usage", "Tokens used, by kind.", ["agent", "model", "gen_ai_token_type"],
-            registry=registry,
-        )  # fmt: skip
-        self._seconds = Histogram(
-            "gen_ai_client_operation_duration_seconds", "Time of one call to a provider, seconds.", ["model"],
-            buckets=_SECONDS, registry=registry,
-        )  # fmt: skip
+        self._cost = names.LLM_COST.counter(registry)
+        self._calls = names.LLM_CALLS.counter(registry)
+        self._answers = names.LLM_ANSWERS.counter(registry)
+        self._tokens = names.LLM_TOKENS.counter(registry)
+        self._seconds = names.LLM_SECONDS.histogram(registry)
 
     def called(self, record: CallRecord) -> None:
         """Count a call."""

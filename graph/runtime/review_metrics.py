@@ -4,12 +4,11 @@ from collections import Counter as Tally
 from collections.abc import Iterable
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 
 from domain.review import Review, ReviewAnswer
 from domain.review_case import overruled
-
-DECISION_BUCKETS_S = (10, 30, 60, 300, 900, 1800, 3600, 7200, 14400, 28800, 86400, 259200)
+from graph.runtime import metric_names as names
 
 
 class ReviewMetrics:
@@ -17,25 +16,10 @@ class ReviewMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """``registry`` is the one the process exposes."""
-        self._open = Gauge(
-            "signalbox_reviews_open", "Cases nobody has decided, by queue.", ["queue"], registry=registry
-        )
-        self._overdue = Gauge(
-            "signalbox_reviews_overdue", "Open cases past their deadline, by queue.", ["queue"], registry=registry
-        )
-        self._seconds = Histogram(
-            "signalbox_review_decision_seconds",
-            "Time from the question to a person's answer, seconds.",
-            ["queue"],
-            buckets=DECISION_BUCKETS_S,
-            registry=registry,
-        )
-        self._overrides = Counter(
-            "signalbox_review_overrides_total",
-            "Conclusions of agents that people changed, by agent and what they did (approve, reject, edit).",
-            ["agent", "action"],
-            registry=registry,
-        )
+        self._open = names.REVIEWS_OPEN.gauge(registry)
+        self._overdue = names.REVIEWS_OVERDUE.gauge(registry)
+        self._seconds = names.REVIEW_SECONDS.histogram(registry)
+        self._overrides = names.OVERRIDES.counter(registry)
 
     def answered(self, review: Review, answer: ReviewAnswer) -> None:
         """Count a person's answer."""

@@ -6,6 +6,7 @@ Built from audit rows alone, so it outlives the working state; events the relay 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from domain.automation import OBSERVED
 from domain.decision import CONFIDENCE_TO_ACT, Mode, Outcome
 from domain.errors import NotFound
 from domain.event import Event
@@ -195,6 +196,8 @@ def _answer(entry: Entry) -> dict[str, Any]:
 def _overrides(entries: Sequence[Entry], reviews: Mapping[str, ReviewStep]) -> Iterable[Override]:
     latest: dict[str, Entry] = {}
     for entry in entries:
+        if entry.mode == OBSERVED:
+            continue  # an automation's word settles nothing, so nobody overruled it
         happening = _happening(entry)
         if happening == "review.decided":
             review = reviews.get(_text(entry.facts, "review_id"))

@@ -18,6 +18,7 @@ from api.problems import KeyReused, RequestInProgress
 from api.services import Accepted, Check, Health, Json, Submission
 from api.tenants import ApiKey, Reviewer, Role, ShopAccess, Tenant, Tenants
 from domain.errors import AlreadyDecided, Forbidden, NotFound, TooLate
+from domain.event import Event
 from domain.ids import OrderId, ReviewId, TenantId
 from domain.order import Channel
 from domain.review import ReviewAction, ReviewAnswer, ReviewState
@@ -201,6 +202,14 @@ class MemoryDesk:
     async def costs(self, tenant: TenantId, by: str, given: Mapping[str, str | None]) -> Json:
         await self._reach()
         return {"tenant": tenant, "by": by, "rows": [], "total": {}, "budgets": []}
+
+    async def registry(self, tenant: TenantId) -> Json:
+        await self._reach()
+        return {"entries": await self.agents(), "budget_total": {}, "unregistered": []}
+
+    async def report(self, event: Event) -> Json:
+        await self._reach()
+        return {"event_id": event.event_id, "duplicate": False, "registered": False}
 
     async def autonomy(self, tenant: TenantId, agent: str | None) -> Json:
         await self._reach()

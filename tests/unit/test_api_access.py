@@ -16,36 +16,38 @@ from domain.ids import TenantId
 from tests.support.api_desk import MemoryIdempotencyStore, World, approval, key_of, order_document
 
 MATRIX = """
-                                                  storefront support procurement ops manager admin
-GET  /v1/agents                                   no         yes     yes         yes no      yes
-GET  /v1/agents/autonomy                          no         no      no          yes no      yes
-GET  /v1/audit/{entity}                           no         yes     no          yes no      yes
-GET  /v1/costs                                    no         no      no          yes yes     yes
-GET  /v1/examples                                 no         yes     yes         yes yes     yes
-GET  /v1/examples/{example_id}                    no         yes     yes         yes yes     yes
-GET  /v1/orders/{order_id}                        yes        yes     no          yes no      yes
-GET  /v1/decisions/{decision_id}/replay           no         no      no          yes no      yes
-GET  /v1/orders/{order_id}/replay                 no         no      no          yes no      yes
-GET  /v1/policies                                 no         no      no          yes no      yes
-GET  /v1/shadow-reports                           no         no      no          yes no      yes
-GET  /v1/shadow-reports/{report_id}               no         no      no          yes no      yes
-POST /v1/orders/{order_id}/what-if                no         no      no          yes no      yes
-GET  /v1/reviews                                  no         yes     yes         yes yes     yes
-GET  /v1/reviews/measures                         no         no      no          yes yes     yes
-GET  /v1/reviews/{review_id}                      no         yes     yes         yes yes     yes
-GET  /v1/stream                                   no         no      no          yes no      yes
-POST /v1/examples/{example_id}/restore            no         no      no          yes no      yes
-POST /v1/examples/{example_id}/undo               no         no      no          yes no      yes
-POST /v1/orders                                   yes        no      no          yes no      yes
-POST /v1/orders/{order_id}/cancel                 yes        yes     no          yes no      yes
-POST /v1/reviews/bulk                             no         yes     yes         yes yes     yes
-POST /v1/reviews/{review_id}/ask                  no         yes     yes         yes yes     yes
-POST /v1/reviews/{review_id}/assign               no         yes     yes         yes yes     yes
-POST /v1/reviews/{review_id}/claim                no         yes     yes         yes yes     yes
-POST /v1/reviews/{review_id}/comment              no         yes     yes         yes yes     yes
-POST /v1/reviews/{review_id}/decision             no         yes     yes         yes yes     yes
-POST /v1/reviews/{review_id}/release              no         yes     yes         yes yes     yes
-POST /v1/reviews/{review_id}/snooze               no         yes     yes         yes yes     yes
+                                                  storefront support procurement ops manager admin automation
+GET  /v1/agents                                   no         yes     yes         yes no      yes     no
+GET  /v1/agents/autonomy                          no         no      no          yes no      yes     no
+GET  /v1/audit/{entity}                           no         yes     no          yes no      yes     no
+GET  /v1/costs                                    no         no      no          yes yes     yes     no
+GET  /v1/decisions/{decision_id}/replay           no         no      no          yes no      yes     no
+GET  /v1/examples                                 no         yes     yes         yes yes     yes     no
+GET  /v1/examples/{example_id}                    no         yes     yes         yes yes     yes     no
+GET  /v1/orders/{order_id}                        yes        yes     no          yes no      yes     no
+GET  /v1/orders/{order_id}/replay                 no         no      no          yes no      yes     no
+GET  /v1/policies                                 no         no      no          yes no      yes     no
+GET  /v1/registry                                 no         yes     yes         yes no      yes     no
+GET  /v1/reviews                                  no         yes     yes         yes yes     yes     no
+GET  /v1/reviews/measures                         no         no      no          yes yes     yes     no
+GET  /v1/reviews/{review_id}                      no         yes     yes         yes yes     yes     no
+GET  /v1/shadow-reports                           no         no      no          yes no      yes     no
+GET  /v1/shadow-reports/{report_id}               no         no      no          yes no      yes     no
+GET  /v1/stream                                   no         no      no          yes no      yes     no
+POST /v1/events                                   no         no      no          yes no      yes     yes
+POST /v1/examples/{example_id}/restore            no         no      no          yes no      yes     no
+POST /v1/examples/{example_id}/undo               no         no      no          yes no      yes     no
+POST /v1/orders                                   yes        no      no          yes no      yes     no
+POST /v1/orders/{order_id}/cancel                 yes        yes     no          yes no      yes     no
+POST /v1/orders/{order_id}/what-if                no         no      no          yes no      yes     no
+POST /v1/reviews/bulk                             no         yes     yes         yes yes     yes     no
+POST /v1/reviews/{review_id}/ask                  no         yes     yes         yes yes     yes     no
+POST /v1/reviews/{review_id}/assign               no         yes     yes         yes yes     yes     no
+POST /v1/reviews/{review_id}/claim                no         yes     yes         yes yes     yes     no
+POST /v1/reviews/{review_id}/comment              no         yes     yes         yes yes     yes     no
+POST /v1/reviews/{review_id}/decision             no         yes     yes         yes yes     yes     no
+POST /v1/reviews/{review_id}/release              no         yes     yes         yes yes     yes     no
+POST /v1/reviews/{review_id}/snooze               no         yes     yes         yes yes     yes     no
 """
 """What each role may call. A route not listed here takes no key: it is in ``WITHOUT_KEY``."""
 
@@ -59,6 +61,14 @@ WITHOUT_KEY = {
 }
 BODIES: dict[str, Any] = {
     "/v1/orders": order_document("web-2"),
+    "/v1/events": {
+        "event_id": "e-1",
+        "event_type": "order.vip.tagged",
+        "entity_type": "order",
+        "entity_id": "web-1",
+        "agent_name": "automation:tagger",
+        "timestamp": "2026-11-11T03:00:00Z",
+    },
     "/v1/orders/{order_id}/cancel": {"reason": "changed mind"},
     "/v1/orders/{order_id}/what-if": {"set": {"ship_to.country": "SG"}},
     "/v1/reviews/{review_id}/decision": approval(),
