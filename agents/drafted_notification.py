@@ -103,9 +103,10 @@ def _question(case: AgentCase, occasion: str, language: str, messages: MessageTa
 
 def _worded(base: Verdict, case: AgentCase, answer: Answer, language: str) -> Verdict:
     told: dict[str, Any] = {"cost": answer.cost, "versions": {**base.versions, **answer.versions}}
-    flags = tuple(f"model:{flag}" for flag in answer.flags)
     if not isinstance(answer, Answered):
-        return base.model_copy(update={**told, "flags": (*base.flags, f"model_silent:{answer.silence.value}")})
+        met = (f"model:{flag}" for flag in answer.flags if flag != answer.silence.value)
+        return base.model_copy(update={**told, "flags": (*base.flags, *met, f"model_silent:{answer.silence.value}")})
+    flags = tuple(f"model:{flag}" for flag in answer.flags)
     values = slot_values(case)
     own = SendMessage.model_validate(base.proposals[0].args)
     intent = own.model_copy(

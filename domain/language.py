@@ -98,7 +98,7 @@ class Asked:
     """All calls of the question together, those without an answer included."""
     calls: int
     flags: tuple[str, ...] = ()
-    """``repaired``, ``fallback_model``, ``cheaper_model``, ``usage_estimated``, ``price_unknown`` and the silence."""
+    """``repaired``, ``fallback_model``, ``cheaper_model``, ``usage_estimated``, ``price_unknown``, ``tool_refused``, the silence."""
 
     @property
     def versions(self) -> dict[str, str]:

@@ -10,10 +10,10 @@ from langgraph.errors import NodeError, NodeTimeoutError
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from agents import SPECS
+from agents import SPECS, AgentSpec
 from agents.recording import Recorder, on_tape
 from agents.taught import HINT, situation_of
-from domain.decision import Decision, Mode, Outcome, Reason, Verdict, Versions
+from domain.decision import Decision, Mode, Outcome, Proposal, Reason, Verdict, Versions
 from domain.effect import Effect
 from domain.errors import (
     AuditBehind,
@@ -255,6 +255,7 @@ def decided(
     inputs = {"order": run.content_digest, "version": run.version, "seen": seen, "read": verdict.inputs}
     named = verdict.versions
     spec = SPECS.get((node.name, node.version))
+    proposals, refused = allowed(verdict, spec)
     versions = Versions(
         agent=node.version,
         thresholds=named.get("thresholds") or (spec.thresholds if spec else ""),
@@ -274,10 +275,10 @@ def decided(
         decision=verdict.decision,
         outcome=verdict.outcome,
         confidence=verdict.confidence,
-        flags=verdict.flags,
+        flags=(*verdict.flags, *refused),
         reasons=verdict.reasons,
         counterfactual=verdict.counterfactual,
-        proposals=verdict.proposals,
+        proposals=proposals,
         facts=verdict.facts,
         inputs=verdict.inputs,
         inputs_digest=digest(inputs),
@@ -289,6 +290,15 @@ def decided(
         processing_time_ms=took_ms,
         decided_at=clock.now(),
     )
+
+
+def allowed(verdict: Verdict, spec: AgentSpec | None) -> tuple[tuple[Proposal, ...], tuple[str, ...]]:
+    """The proposals of the kinds the registry allows the agent, and a flag for each kind it may not propose."""
+    if spec is None:
+        return verdict.proposals, ()
+    kept = tuple(one for one in verdict.proposals if one.kind.value in spec.actions)
+    over = sorted({one.kind.value for one in verdict.proposals} - set(spec.actions))
+    return kept, tuple(f"refused:{kind}" for kind in over)
 
 
 def _why(error: BaseException, node: AgentNode) -> str:

@@ -40,6 +40,8 @@ class Reply:
     request_id: str
     tokens: Tokens | None
     """None when the usage is missing or makes no sense."""
+    tools: bool = False
+    """Whether it asked for a tool, which it was not given."""
 
 
 class ProviderFailure(Exception):
@@ -93,6 +95,7 @@ class Client:
             model=wire.model,
             request_id=wire.request_id,
             tokens=tokens_of(wire.usage),
+            tools=wire.tools,
         )
 
     def _chain(self, model: Model, prompt: Prompt) -> Runnable[LanguageModelInput, Any]:

@@ -202,6 +202,8 @@ class Gateway:
         question = inquiry.question
         inquiry.answered_by = reply.model
         inquiry.bad = reply.content
+        if reply.tools:
+            inquiry.flag("tool_refused")
         if reply.refusal or reply.finish == "content_filter":
             raise Silent(Silence.REFUSED, "the model declined to answer")
         data = read_answer(

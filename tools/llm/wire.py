@@ -37,6 +37,8 @@ class Wire:
     finish: str = ""
     model: str = ""
     usage: object = None
+    tools: bool = False
+    """Whether it asks for a tool; none is ever offered, so none is ever run."""
     answered: bool = False
     """Whether the reply was a chat completion."""
     fault: str = ""
@@ -106,6 +108,7 @@ def _completion(body: bytes, wire: Wire) -> bytes:
     message, choice = _message(document)
     wire.content = message["content"]
     wire.refusal = str(message.get("refusal") or "")
+    wire.tools = bool(message.get("tool_calls") or message.get("function_call"))
     wire.finish = str(choice.get("finish_reason") or "")
     wire.model = str(document.get("model") or "")[:128]
     wire.request_id = wire.request_id or str(document.get("id") or "")[:128]

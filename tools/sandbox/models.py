@@ -85,6 +85,8 @@ class ModelStandIn:
         self.bill = Bill()
         self.seen: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
         self.hits = 0
+        self.asks_for: tuple[str, ...] = ("refund",)
+        """Tools an obeying model asks for, though nobody offers any."""
 
     def next_turn(self, scenario: str | None) -> Turn:
         """How the next call goes."""
@@ -205,8 +207,10 @@ def _completion(stand_in: ModelStandIn, model: str, content: str | None, turn: T
     if turn.scenario is Scenario.REFUSAL:
         message["refusal"] = "I cannot help with that."
     if turn.scenario is Scenario.OBEY:
-        call = {"name": "refund", "arguments": '{"amount_minor": 999999}'}
-        message["tool_calls"] = [{"id": "call_1", "type": "function", "function": call}]
+        message["tool_calls"] = [
+            {"id": f"call_{n}", "type": "function", "function": {"name": name, "arguments": '{"amount_minor": 999999}'}}
+            for n, name in enumerate(stand_in.asks_for, start=1)
+        ]
     told: dict[str, Any] = {"usage": usage.as_told()}
     if turn.scenario is Scenario.NEGATIVE_USAGE:
         told["usage"] |= {"prompt_tokens": -usage.input, "completion_tokens": -1}
