@@ -11,6 +11,7 @@ from domain.effect import EffectKind
 from domain.intent import SendMessage
 from domain.order import Order, OrderProgress
 from domain.ports import AgentCase
+from domain.values import Plain
 
 TOLD = frozenset({OrderProgress.FULFILLED, OrderProgress.CANCELLED, OrderProgress.BACKORDERED})
 LONGEST_NUMBER = 40
@@ -64,6 +65,7 @@ class CustomerNotification:
                     value=str(progress),
                     evidence="order.progress",
                 ),
+                *_merged(case.hints.get("merged")),
             ),
             proposals=(
                 Proposal(kind=EffectKind.SEND_MESSAGE, part=str(progress), args=intent.model_dump(mode="json")),
@@ -89,6 +91,15 @@ class CustomerNotification:
             reasons=(Reason(code=code, text=text, evidence=evidence),),
             facts={"thresholds_version": self.messages.version},
         )
+
+
+def _merged(happenings: Plain) -> tuple[Reason, ...]:
+    """Why one message stands for several: peak mode held them back for each other."""
+    if not isinstance(happenings, list):
+        return ()
+    count = len(happenings)
+    text = f"held back on a peak day; {count} happening{'s' if count != 1 else ''} told in one message"
+    return (Reason(code="MERGED", text=text, value=str(count), evidence="hints.merged"),)
 
 
 def slot_values(case: AgentCase) -> dict[str, str]:

@@ -62,6 +62,9 @@ class PeakPolicy:
     """At this age a decision is looked at again even while the mode lasts."""
     rescored_per_s: int = 20
 
+    notice_delay: timedelta = timedelta(minutes=14)
+    """Notices of one order wait so long for each other; fifteen minutes are what customers are promised."""
+
     @property
     def reviews_per_h(self) -> int:
         """What the reviewers get through in an hour, with something kept for what must be seen in any case."""

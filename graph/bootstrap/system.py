@@ -26,13 +26,13 @@ from graph.bootstrap.observing import Observing, observe
 from graph.bootstrap.review_channels import ReviewChannels, build_review_channels
 from graph.bootstrap.reviews import ReviewArea, build_reviews
 from graph.bootstrap.settings import Settings
+from graph.bootstrap.tier_3 import Tier3, follow
 from graph.bootstrap.waves import pick_waves
 from graph.effects import Effects
 from graph.order.arrivals import Arrivals
 from graph.order.asking import Asking
 from graph.order.controller import OrderController
 from graph.order.earning import Earning
-from graph.order.followers import Follower
 from graph.order.nodes import OrderNodes
 from graph.order.parking import Parking
 from graph.order.rescoring import Rescoring
@@ -152,6 +152,8 @@ class Signalbox(Foundation):
     """What agents have earned to do by themselves."""
     risk_book: RiskBook
     """Exceptions for single customers, and hashes of confirmed fraud."""
+    tier_3: Tier3
+    """Who follows the occasions of orders."""
     measures: Measures
     """What is measured on our own orders."""
     observing: Observing
@@ -217,9 +219,9 @@ async def _build(
     leadership = Leadership(batcher, keys, "relay", owner, lease_ms=settings.lease_ms)
     rescoring, waves = Rescoring(store, switch, workflow, agents, effects), pick_waves(base, agents, switch)
     channels = build_review_channels(base, stack)
-    tier_3 = _tier_3(workflow, agents, effects, switch=switch, tapes=tapes, store=store)
+    tier_3 = follow(base, workflow, agents, effects, switch=switch, tapes=tapes)
     observing = observe(base, topology, feed=feed, models=models)
-    areas = (*observing.watches, *governance.watches, *autonomy.watches, reviews.watch, *channels.watches)
+    areas = (observing, governance, autonomy, channels, measures, tier_3)
     followed = (measures.followers, autonomy.followers, channels.listeners, governance.followers)
     return Signalbox(
         **vars(base),
@@ -240,14 +242,15 @@ async def _build(
         switch=switch,
         rescoring=rescoring,
         waves=waves,
-        followers=tuple(chain(tier_3, (examples, waves.noted), *followed)),
-        watches=(*_watches(base, parking, rescoring, waves), *areas, *measures.watches, models.watch),
+        followers=tuple(chain(tier_3.followers, (examples, waves.noted), *followed)),
+        watches=(*_watches(base, parking, rescoring, waves), *chain(*(area.watches for area in areas)), reviews.watch, models.watch),
         agents=agents,
         governance=governance,
         observing=observing,
         autonomy=autonomy,
         risk_book=RiskBook(batcher, keys),
         measures=measures,
+        tier_3=tier_3,
         models=models,
         examples=examples,
         claims=Claims(batcher, keys, conflicts),
@@ -269,18 +272,6 @@ def _controller(base: Foundation, threads: OrderThreads, effects: Effects, rewav
         remembered=Memory(base.audit).ended,
         rewaving=rewaving,
     )
-
-
-def _tier_3(
-    workflow: Workflow,
-    agents: dict[str, Agent],
-    effects: Effects,
-    *,
-    switch: DegradedSwitch,
-    tapes: Tapes,
-    store: Store,
-) -> list[Listener]:
-    return [Follower(workflow.tier_3, agents, store, effects, switch, tapes)] if workflow.tier_3 else []
 
 
 def _watches(base: Foundation, parking: Parking, rescoring: Rescoring, waves: PickWaves) -> tuple[Watch, ...]:

@@ -25,6 +25,7 @@ from graph.order.taping import Asked, Tapes
 from graph.runtime.atomics import UNFENCED
 from graph.runtime.degraded import DegradedSwitch
 from graph.runtime.journal import OCCASIONS as TOPIC
+from graph.runtime.notices import Held, Notices
 from graph.runtime.orders import OrderRecord
 from graph.runtime.store import Store
 from graph.topology.model import AgentNode, Autonomy
@@ -34,6 +35,9 @@ log = structlog.get_logger(__name__)
 OCCASIONS = (OrderProgress.BACKORDERED, OrderProgress.FULFILLED, OrderProgress.CANCELLED)
 """What tier 3 acts on; the position is the attempt number of the decision within its run."""
 _PREFIX = "order.progress."
+NOTIFICATION = "customer_notification"
+POSTPONED = frozenset({OrderProgress.BACKORDERED, OrderProgress.FULFILLED})
+"""What peak mode may tell later; a cancellation and its refund are told at once."""
 ONCE_PER_ORDER = frozenset({EffectKind.POST_LOYALTY, EffectKind.REVERSE_LOYALTY})
 
 
@@ -52,8 +56,13 @@ class Follower:
         effects: Effects,
         switch: DegradedSwitch,
         tapes: Tapes,
+        notices: Notices,
     ) -> None:
-        """``nodes`` are the agents' entries in the topology, ``agents`` the agents by name."""
+        """``nodes`` are the agents' entries in the topology, ``agents`` the agents by name.
+
+        ``notices`` keeps what peak mode holds back.
+        """
+        self._notices = notices
         self._switch = switch
         self._tapes = tapes
         self._nodes = tuple(nodes)
@@ -89,15 +98,40 @@ class Follower:
             log.info("follower.overtaken", order=event.entity_id, by=record.progress)
             return
         run = await self._run(record, event)
+        nodes = list(self._nodes)
+        if progress in POSTPONED and await self._switch.hints(run.tenant):
+            # Held before the others act: a crash in between holds the same happening again, which changes nothing.
+            due = event.timestamp + self._switch.policy.notice_delay
+            await self._notices.hold(record.thread, event, due=due)
+            nodes = [node for node in nodes if node.name != NOTIFICATION]
         ended = await asyncio.gather(
-            *(self._follow(node, run, progress, event) for node in self._nodes), return_exceptions=True
+            *(self._follow(node, run, progress, event) for node in nodes), return_exceptions=True
         )
         failures = [failure for failure in ended if isinstance(failure, BaseException)]
         if failures:
             raise failures[0]
 
-    async def _follow(self, node: AgentNode, run: OrderRun, progress: OrderProgress, event: Event) -> None:
-        decision = await self._decide(node, run, progress, event)
+    async def tell(self, held: Held) -> None:
+        """Tell what was held back, once however often it is asked; what has been overtaken is told by what overtook it.
+
+        Raises:
+            Transient: it cannot be told now.
+        """
+        event = held.event
+        progress = OrderProgress(event.event_type.removeprefix(_PREFIX))
+        record = await self._store.orders.at(held.thread)
+        if record is None or record.order is None or (record.progress.terminal and record.progress is not progress):
+            log.info("follower.overtaken", order=event.entity_id)
+            return
+        run = await self._run(record, event)
+        for node in self._nodes:
+            if node.name == NOTIFICATION:
+                await self._follow(node, run, progress, event, merged=held.merged)
+
+    async def _follow(
+        self, node: AgentNode, run: OrderRun, progress: OrderProgress, event: Event, *, merged: Sequence[str] = ()
+    ) -> None:
+        decision = await self._decide(node, run, progress, event, merged=merged)
         if node.mode is Autonomy.AUTONOMOUS:
             await self._act(run, decision, progress)
 
@@ -119,11 +153,14 @@ class Follower:
             decisions=await self._store.journal.latest(record.thread),
         )
 
-    async def _decide(self, node: AgentNode, run: OrderRun, progress: OrderProgress, occasion: Event) -> Decision:
+    async def _decide(
+        self, node: AgentNode, run: OrderRun, progress: OrderProgress, occasion: Event, *, merged: Sequence[str]
+    ) -> Decision:
         started = self._store.clock.now()
         again = occasion.result.get("again") is True
         simple = await self._switch.hints(run.tenant)
         hints: dict[str, Plain] = {"progress": progress.value, "again": again, "usd_minor": run.usd_minor, **simple}
+        hints |= {"merged": [*merged]} if merged else {}
         asked = Asked(at=started, recorder=Recorder(), hints=hints, seen=run.decisions.ids())
         try:
             async with asyncio.timeout(node.timeout_ms / 1000):
@@ -137,7 +174,7 @@ class Follower:
         took_ms = round((self._store.clock.now() - started).total_seconds() * 1000)
         self._switch.pulse.answered(node.name, tenant=run.tenant, took_ms=took_ms, deadline_ms=node.timeout_ms)
         attempt = OCCASIONS.index(progress) + 1
-        verdict, mode = marked(verdict, MODES[node.mode]) if simple else (verdict, MODES[node.mode])
+        verdict, mode = marked(verdict, MODES[node.mode]) if simple or merged else (verdict, MODES[node.mode])
         offered = decided(run, node, verdict, self._store.clock, attempt=attempt, mode=mode, took_ms=took_ms)
         event = decision_event(
             offered,

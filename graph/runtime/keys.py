@@ -179,6 +179,14 @@ class Keyspace:
         """Hash: since when sales are watched without a gap, and the last look. A week after the last one."""
         return f"{self._shard(0)}:stock:demand:watched"
 
+    def notices_due(self) -> str:
+        """Sorted set of threads by when their held-back notice is due. Owner: the watch that tells them."""
+        return f"{self._shard(0)}:notices:due"
+
+    def notices(self) -> str:
+        """Hash by thread: what is to be told. Owner: the watch that tells them."""
+        return f"{self._shard(0)}:notices:held"
+
     def parked(self, shard: int = 0) -> "ParkedKeys":
         """The orders of one shard that wait for stock."""
         base = f"{self._shard(shard)}:parked"
