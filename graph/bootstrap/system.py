@@ -221,7 +221,8 @@ async def _build(
     channels = build_review_channels(base, stack)
     tier_3 = follow(base, workflow, agents, effects, switch=switch, tapes=tapes)
     observing = observe(base, topology, feed=feed, models=models)
-    areas = (observing, governance, autonomy, channels, measures, tier_3)
+    running = (observing, governance, autonomy, channels, measures, tier_3)
+    areas = (reviews.watch, *chain.from_iterable(area.watches for area in running))
     followed = (measures.followers, autonomy.followers, channels.listeners, governance.followers)
     return Signalbox(
         **vars(base),
@@ -243,7 +244,7 @@ async def _build(
         rescoring=rescoring,
         waves=waves,
         followers=tuple(chain(tier_3.followers, (examples, waves.noted), *followed)),
-        watches=(*_watches(base, parking, rescoring, waves), *chain(*(area.watches for area in areas)), reviews.watch, models.watch),
+        watches=(*_watches(base, parking, rescoring, waves), *areas, models.watch),
         agents=agents,
         governance=governance,
         observing=observing,
