@@ -114,7 +114,7 @@ class Signalbox(Foundation):
     """Of the audit relay."""
     outbox: Outbox | None
     """Publishes the journal to Kafka or RabbitMQ, when one is configured."""
-    relay_group: str
+    relay_group: str = GROUP
     """The relay's consumer group on the journal."""
     topology: Topology
     workflow: Workflow
@@ -208,8 +208,7 @@ async def _build(
     tapes, governance = Tapes(without=absent(ports)), await govern(base, workflow)
     autonomy = earn(base, workflow, gate=governance.reports)
     staff = staff or (lambda carried, given: _agents(carried, given, governance.in_force))
-    examples = ExampleBook(base.engine, store.journal)
-    agents, reviews = staff(workflow, ports), build_reviews(base)
+    agents, reviews, examples = staff(workflow, ports), build_reviews(base), ExampleBook(base.engine, store.journal)
     switch = DegradedSwitch(store, owner=owner, lease_ms=settings.lease_ms)
     threads = _threads(
         _carried(workflow, settings), store, effects, parking, lambda carried: staff(carried, ports), switch=switch,
@@ -229,7 +228,6 @@ async def _build(
         leadership=leadership,
         relay=AuditRelay(base.bus, base.audit, consumer=owner, lead=leadership.lead),
         outbox=_outbox(settings, base.bus, batcher, keys, owner, stack),
-        relay_group=GROUP,
         topology=topology,
         workflow=workflow,
         effects=effects,
