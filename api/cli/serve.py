@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -116,13 +117,20 @@ async def _serve(at: Invocation, settings: "Settings", *, with_worker: bool) -> 
 
 
 async def _work(at: Invocation, settings: "Settings") -> None:
+    from prometheus_client import start_http_server  # noqa: PLC0415  # see the package's docstring
+
     from api.cli.logs import log_to_stderr  # noqa: PLC0415  # see the package's docstring
     from api.serving import ending, until_told, working  # noqa: PLC0415  # see the package's docstring
     from graph.bootstrap.system import open_signalbox  # noqa: PLC0415  # see the package's docstring
 
     log_to_stderr(settings.log_level)
     tenants = at.tenants(settings)
-    async with open_signalbox(settings) as box, working(box) as task:
+    async with open_signalbox(settings) as box, working(box) as task, AsyncExitStack() as stack:
+        if settings.metrics_port is not None:
+            server, _ = start_http_server(settings.metrics_port, settings.metrics_host, box.store.metrics.registry)
+            stack.callback(server.server_close)
+            stack.callback(server.shutdown)
+            remark(f"metrics on http://{settings.metrics_host}:{server.server_port}/metrics")
         box.review_channels.people = tenants.slack_user
         remark(f"worker {box.owner} is at work, data in {settings.home.absolute()}. Stop with Ctrl-C.")
         await until_told(ending([task]))

@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     sandbox_seed: int = 1
     host: str = "127.0.0.1"
     port: int = Field(default=8700, ge=0, le=65535)
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    """Where a worker of its own serves /metrics, which the API does on its own port; unset, nowhere."""
     worker_concurrency: int = Field(default=16, ge=1, le=256)
     """Orders one worker process carries at a time."""
     claim_idle_ms: int = Field(default=60_000, ge=100)
