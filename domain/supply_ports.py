@@ -66,3 +66,14 @@ class ListingReads(Protocol):
 
 class ListingPort(EffectPort, ListingReads, Protocol):
     """How goods are offered on the channels: read, changed field by field, restored."""
+
+
+class ComingPort(Protocol):
+    """What our own purchase orders will bring."""
+
+    async def coming(self, tenant: str, skus: Sequence[str], *, besides: str = "") -> Sequence[InboundSupply]:
+        """Units of open orders, drafts among them, except those of the order ``besides``.
+
+        Raises:
+            StoreUnavailable: no answer.
+        """

@@ -68,6 +68,7 @@ class Holder:
     correlation_id: str
     currency: str
     locale: str
+    entity_type: str = "order"
 
 
 def effect_key(tenant: str, order_id: str, kind: EffectKind, part: str, group: int) -> EffectKey:
@@ -133,11 +134,11 @@ class Effects:
         try:
             receipt = await self._call(effect, look_first=begun.state is Begun.UNSETTLED)
         except (InsufficientStock, TooLate, ConnectorRejected) as refusal:
-            event = self._event(holder, effect, "order.effect.refused", {"refusal": str(refusal)})
+            event = self._event(holder, effect, "effect.refused", {"refusal": str(refusal)})
             await self._ledger.settle(holder.thread, begun.record, str(refusal), event)
             raise
         crash.point("undo.applied" if undoing else "effect.applied")
-        kind = "order.effect.compensated" if undoing else "order.effect.applied"
+        kind = "effect.compensated" if undoing else "effect.applied"
         event = self._event(holder, effect, kind, {"reference": receipt.reference})
         settled = await self._ledger.settle(holder.thread, begun.record, receipt, event)
         crash.point("effect.recorded")
@@ -213,7 +214,7 @@ class Effects:
         if receipt is None:
             await self._ledger.forget(holder.thread, record.key, token=holder.token)
             return None
-        event = self._event(holder, probe, "order.effect.applied", {"reference": receipt.reference, "found": True})
+        event = self._event(holder, probe, "effect.applied", {"reference": receipt.reference, "found": True})
         return await self._ledger.settle(holder.thread, record, receipt, event)
 
     def _undo(self, holder: Holder, record: EffectRecord, *, reason: str, decision_id: str) -> Effect | None:
@@ -281,8 +282,8 @@ class Effects:
     def _event(self, holder: Holder, effect: Effect, kind: str, facts: dict[str, Plain]) -> Event:
         return Event(
             event_id=EventId(self._clock.new_id()),
-            event_type=kind,
-            entity_type="order",
+            event_type=f"{holder.entity_type}.{kind}",
+            entity_type=holder.entity_type,
             entity_id=holder.order_id,
             agent_name="signalbox",
             timestamp=self._clock.now(),

@@ -13,6 +13,7 @@ from graph.topology.conflict_policy import POLICY_FILE
 from tools.slack.workspace import API_URL, SlackWorkspace
 
 ORDER_TOPOLOGY = Path(__file__).parents[1] / "order" / "order.yaml"
+SUPPLIER_TOPOLOGY = Path(__file__).parents[1] / "supplier" / "supplier.yaml"
 
 
 class Settings(BaseSettings):
@@ -35,6 +36,9 @@ class Settings(BaseSettings):
     tenants_file: Path | None = None
     """Tenants, API keys and shop secrets; without it one tenant with random keys is made in ``home``."""
     topology_file: Path = ORDER_TOPOLOGY
+    supplier_topology_file: Path = SUPPLIER_TOPOLOGY
+    supplier_scan_hours: float = Field(default=0.0, ge=0, le=24 * 31)
+    """How often the whole assortment is looked at for what runs short; 0 leaves it to ``signalbox suppliers scan``."""
     conflicts_file: Path = POLICY_FILE
     """How decisions that contradict each other are settled."""
     automations_file: Path | None = None

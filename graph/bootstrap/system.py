@@ -26,6 +26,7 @@ from graph.bootstrap.observing import Observing, observe
 from graph.bootstrap.review_channels import ReviewChannels, build_review_channels
 from graph.bootstrap.reviews import ReviewArea, build_reviews
 from graph.bootstrap.settings import Settings
+from graph.bootstrap.suppliers import SupplierArea, build_suppliers
 from graph.bootstrap.tier_3 import Tier3, follow
 from graph.bootstrap.waves import pick_waves
 from graph.effects import Effects
@@ -158,6 +159,8 @@ class Signalbox(Foundation):
     """What is measured on our own orders."""
     observing: Observing
     """Automations, what they report, and who speaks without being registered."""
+    suppliers: SupplierArea
+    """The supplier workflow."""
     models: LanguageModels
     """The gateway to language models, and what they cost."""
 
@@ -220,7 +223,8 @@ async def _build(
     channels = build_review_channels(base, stack)
     tier_3 = follow(base, workflow, agents, effects, switch=switch, tapes=tapes)
     observing = observe(base, topology, feed=feed, models=models)
-    running = (observing, governance, autonomy, channels, measures, tier_3)
+    suppliers = build_suppliers(base, effects=effects, reviews=reviews, conflicts=conflicts)
+    running = (observing, governance, autonomy, channels, measures, tier_3, suppliers)
     areas = (reviews.watch, *chain.from_iterable(area.watches for area in running))
     followed = (measures.followers, autonomy.followers, channels.listeners, governance.followers)
     return Signalbox(
@@ -228,12 +232,9 @@ async def _build(
         leadership=leadership,
         relay=AuditRelay(base.bus, base.audit, consumer=owner, lead=leadership.lead),
         outbox=_outbox(settings, base.bus, batcher, keys, owner, stack),
-        topology=topology,
-        workflow=workflow,
-        effects=effects,
-        threads=threads,
-        controller=controller,
-        work=WorkRouter(controller.handle),
+        topology=topology, workflow=workflow,
+        effects=effects, threads=threads, controller=controller,
+        work=WorkRouter(controller.handle, suppliers.elsewhere),
         reviews=reviews,
         review_channels=channels,
         feed=feed,
@@ -241,19 +242,16 @@ async def _build(
         switch=switch,
         rescoring=rescoring,
         waves=waves,
-        followers=tuple(chain(tier_3.followers, (examples, waves.noted), *followed)),
+        followers=tuple(chain(tier_3.followers, (examples, waves.noted), *followed, suppliers.listeners)),
         watches=(*_watches(base, parking, rescoring, waves), *areas, models.watch),
         agents=agents,
         governance=governance,
         observing=observing,
         autonomy=autonomy,
         risk_book=RiskBook(batcher, keys),
-        measures=measures,
-        tier_3=tier_3,
-        models=models,
-        examples=examples,
+        measures=measures, tier_3=tier_3, suppliers=suppliers, models=models, examples=examples,
         claims=Claims(batcher, keys, conflicts),
-    )
+    )  # fmt: skip
 
 
 def _effects(base: Foundation) -> Effects:

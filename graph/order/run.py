@@ -50,6 +50,11 @@ class OrderRun:
         return self.order.tenant
 
     @property
+    def entity_name(self) -> str:
+        """What a person calls it."""
+        return f"order {self.order_id}"
+
+    @property
     def order_id(self) -> OrderId:
         """The order's id."""
         return self.order.order_id

@@ -251,6 +251,10 @@ class Keyspace:
         base = f"{self._shard(0)}:model_calls"
         return HoldKeys(ends=f"{base}:ends", held=f"{base}:held", unbooked=f"{base}:unbooked", alerts=f"{base}:alerts")
 
+    def supply_need(self, tenant: str, sku: str) -> str:
+        """Which chain of the supplier workflow works on an SKU, until its order is drafted (TTL). Owner: that chain."""
+        return f"{self._shard(0)}:t:{tenant}:supply_need:{hashlib.sha256(sku.encode()).hexdigest()[:24]}"
+
     def flag(self, name: str) -> str:
         """An installation-wide value of any type with a named owner (``relay:lease``, ``audit:confirmed``)."""
         return f"{self._shard(0)}:flag:{name}"

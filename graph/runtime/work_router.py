@@ -1,5 +1,7 @@
 """Hands each unit of intake work to the workflow its headers name; work without a name is about an order."""
 
+from collections.abc import Mapping
+
 from domain.errors import MalformedPayload
 from domain.ports import Delivery
 from domain.review_case import WorkHandler
@@ -9,9 +11,9 @@ from graph.runtime.orders import WORKFLOW
 class WorkRouter:
     """Routes by the header ``workflow``."""
 
-    def __init__(self, orders: WorkHandler) -> None:
-        """``orders`` does the work of the order workflow."""
-        self._handlers: dict[str, WorkHandler] = {WORKFLOW: orders}
+    def __init__(self, orders: WorkHandler, others: Mapping[str, WorkHandler] | None = None) -> None:
+        """``orders`` does the work of the order workflow, ``others`` that of the workflows they name."""
+        self._handlers: dict[str, WorkHandler] = {WORKFLOW: orders, **(others or {})}
 
     def register(self, workflow: str, handle: WorkHandler) -> None:
         """Let another workflow do its own work, resumption after a review among it."""

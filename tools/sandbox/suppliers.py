@@ -13,12 +13,13 @@ from stdnum.vn import mst
 from domain.address import Address
 from domain.catalogue import Product
 from domain.ids import Sku
-from domain.money import exponent
 from domain.purchasing import BuyerParty, Contact, Incoterm, PaymentTerms, Vendor
 from domain.supply import PriceBreak, SupplierOffer
 from tools.sandbox.geography import FIXTURE_RATES
 
 SUPPLIER_COUNT = 30
+_WHOLE = frozenset({"TWD", "VND"})
+"""Currencies nobody quotes parts of."""
 BUYER = BuyerParty(
     legal_name="Signal Trading (HK) Limited",
     address=Address(line1="18 Harbour Road", city="Hong Kong", country="HK"),
@@ -171,6 +172,6 @@ def _offer(product: Product, vendor: Vendor, region: Region, random: Random) -> 
 
 
 def _price(value: Decimal, currency: str) -> Decimal:
-    """At least one minor unit, in whole ones."""
-    unit = Decimal(1).scaleb(-exponent(currency))
+    """At least the smallest amount one can pay, in whole ones."""
+    unit = Decimal(1) if currency in _WHOLE else Decimal("0.01")
     return max(unit, value.quantize(unit, rounding=ROUND_HALF_UP))
