@@ -21,6 +21,7 @@ from api.routes import (
     agents,
     automations,
     channels,
+    clocks,
     costs,
     examples,
     governance,
@@ -43,6 +44,7 @@ API_VERSION = "1"
 _ROUTERS = (
     orders,
     channels,
+    clocks,
     reviews,
     agents,
     automations,

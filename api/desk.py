@@ -19,6 +19,7 @@ from domain.example import require_teacher
 from domain.ids import OrderId, TenantId, stable_id
 from domain.order import OrderProgress
 from domain.ports import Message
+from domain.promise_clock import StartClock
 from domain.review import ReviewState
 from domain.review_case import shown
 from graph.bootstrap.system import Signalbox
@@ -185,6 +186,36 @@ class Desk(ReviewViews):
     async def autonomy(self, tenant: TenantId, agent: str | None) -> Json:
         """What agents have earned at this shop."""
         return await standings(self._box, tenant, agent)
+
+    async def clocks(self, tenant: TenantId, *, running: bool, entity_id: str | None) -> Json:
+        """Promises with a deadline, the nearest first, and how each kind was kept lately."""
+        book, now = self._box.clocks, self._box.clock.now()
+        found = await book.listed(tenant, running=running, entity_id=entity_id)
+        shown = [one.model_dump(mode="json", exclude={"tenant"}) | {"used": round(one.share(now), 3)} for one in found]
+        return {"clocks": shown, "measures": [one.model_dump(mode="json") for one in await book.measures(tenant)]}
+
+    async def start_clock(self, tenant: TenantId, asked: StartClock) -> Json:
+        """Start a clock, once for the same thing owed.
+
+        Raises:
+            InputError: there is no such kind, or it would end before it begins.
+        """
+        started = await self._box.clocks.start(
+            tenant, asked.kind, entity=(asked.entity_type, asked.entity_id), subject=asked.subject,
+            started=asked.started_at or self._box.clock.now(), due=asked.due_at,
+        )  # fmt: skip
+        return started.model_dump(mode="json", exclude={"tenant"})
+
+    async def end_clock(self, tenant: TenantId, clock_id: str, *, actor: str, machine: bool, withdrawn: bool) -> Json:
+        """What was owed happened, or is not owed any more.
+
+        Raises:
+            NotFound: this tenant has none of that id.
+        """
+        ended = await self._box.clocks.end(
+            tenant, clock_id, by=actor, at=self._box.clock.now(), machine=machine, stopped=withdrawn
+        )
+        return ended.model_dump(mode="json", exclude={"tenant"})
 
     async def examples(self, tenant: TenantId) -> list[Json]:
         """What people's edits have taught, newest first, undone ones included."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from domain.event import Event
 from domain.ids import OrderId, ReviewId, TenantId
+from domain.promise_clock import StartClock
 from domain.review import ReviewAnswer, ReviewState
 from domain.review_acts import Act
 from domain.review_case import Actor
@@ -219,6 +220,23 @@ class OrderDesk(Protocol):
 
     async def autonomy(self, tenant: TenantId, agent: str | None) -> Json:
         """What agents have earned: accuracy per agent, and per segment where it stands and what it still needs."""
+
+    async def clocks(self, tenant: TenantId, *, running: bool, entity_id: str | None) -> Json:
+        """Promises with a deadline, the nearest first, and how each kind was kept lately."""
+
+    async def start_clock(self, tenant: TenantId, asked: StartClock) -> Json:
+        """Start one, once for the same thing owed.
+
+        Raises:
+            InputError: there is no such kind, or it would end before it begins.
+        """
+
+    async def end_clock(self, tenant: TenantId, clock_id: str, *, actor: str, machine: bool, withdrawn: bool) -> Json:
+        """What was owed happened, or is not owed any more.
+
+        Raises:
+            NotFound: this tenant has none of that id.
+        """
 
     async def examples(self, tenant: TenantId) -> list[Json]:
         """What people's edits have taught, newest first."""

@@ -15,6 +15,7 @@ from api.cli import (
     agents,
     audit,
     bench,
+    clocks,
     console,
     costs,
     degraded,
@@ -76,6 +77,7 @@ app.add_typer(shadow_live.app, name="shadow-live")
 app.command("shadow-test")(shadow.shadow_test)
 app.add_typer(topology.app, name="topology")
 app.add_typer(agents.app, name="agents")
+app.add_typer(clocks.app, name="clocks")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(degraded.app, name="degraded")
 app.add_typer(models.app, name="models")

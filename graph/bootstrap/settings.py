@@ -109,6 +109,8 @@ class Settings(BaseSettings):
     """Incoming webhooks by tenant, as a JSON object."""
     require_shadow_report: bool = False
     """Start only with agent versions that ship in the workflow or have passed a shadow test in it."""
+    clock_rules_file: Path | None = None
+    """Your own reply times and deadlines instead of ``graph/runtime/clock_rules.yaml``."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property

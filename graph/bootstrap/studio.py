@@ -24,8 +24,8 @@ from domain.ids import thread_id
 from domain.order import Order
 from domain.ports import Agent
 from domain.values import Plain
+from graph.bootstrap.order_graphs import ORDER_WORKFLOW
 from graph.bootstrap.settings import ORDER_TOPOLOGY
-from graph.bootstrap.system import ORDER_WORKFLOW
 from graph.gate import GateAction, judge
 from graph.order.asking import decided
 from graph.order.inbox import inbox_request

@@ -3,8 +3,6 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from itertools import chain
-from typing import Any
 
 import structlog
 
@@ -12,17 +10,18 @@ from agents import SPECS, AgentPorts
 from agents.published import published
 from agents.stock_policy import POLICY as STOCK_POLICY
 from agents.taped_ports import absent, taped
-from domain.conflict import ConflictPolicy
 from domain.errors import ConfigError
 from domain.ports import Agent
 from graph.bootstrap import safety
 from graph.bootstrap.autonomy import EarnedAutonomy, earn
+from graph.bootstrap.clocks import build_clocks
 from graph.bootstrap.foundation import Foundation, lay
 from graph.bootstrap.governance import Governance, govern
 from graph.bootstrap.measures import Measures, measure
 from graph.bootstrap.memory import Memory
 from graph.bootstrap.models import LanguageModels, open_models
 from graph.bootstrap.observing import Observing, observe
+from graph.bootstrap.order_graphs import ORDER_WORKFLOW, carried_workflows, order_threads
 from graph.bootstrap.review_channels import ReviewChannels, build_review_channels
 from graph.bootstrap.reviews import ReviewArea, build_reviews
 from graph.bootstrap.settings import Settings
@@ -31,18 +30,12 @@ from graph.bootstrap.tier_3 import Tier3, follow
 from graph.bootstrap.waves import pick_waves
 from graph.effects import Effects
 from graph.order.arrivals import Arrivals
-from graph.order.asking import Asking
 from graph.order.controller import OrderController
-from graph.order.earning import Earning
-from graph.order.nodes import OrderNodes
 from graph.order.parking import Parking
 from graph.order.rescoring import Rescoring
-from graph.order.reviewing import Reviewing
 from graph.order.rewaving import Rewaving
-from graph.order.run import OrderRun
-from graph.order.state import OrderGraphState
 from graph.order.taping import Tapes
-from graph.order.threads import OrderThreads, graph_version
+from graph.order.threads import OrderThreads
 from graph.order.waves import PickWaves
 from graph.runtime.audit_guard import AuditGuard
 from graph.runtime.bus_kafka import KafkaBus
@@ -53,7 +46,6 @@ from graph.runtime.claims import Claims
 from graph.runtime.clock import Clock, SystemClock
 from graph.runtime.connection import Batcher
 from graph.runtime.degraded import DegradedSwitch
-from graph.runtime.degraded_orders import DegradedOrders
 from graph.runtime.examples import ExampleBook
 from graph.runtime.intake import CONTROLLER
 from graph.runtime.intake import TOPIC as INTAKE
@@ -61,16 +53,15 @@ from graph.runtime.keys import Keyspace
 from graph.runtime.leases import Leadership
 from graph.runtime.listening import Listener, Watch
 from graph.runtime.outbox import Outbox
+from graph.runtime.promise_clocks import PromiseClocks
 from graph.runtime.publications import PoliciesInForce
 from graph.runtime.relay import GROUP, AuditRelay
 from graph.runtime.risk_book import RiskBook
 from graph.runtime.stock_feed import FeedLimits, StockFeed
 from graph.runtime.stock_watch import WatchedWarehouse
-from graph.runtime.store import Store
 from graph.runtime.waves import WaveIndex
 from graph.runtime.work_router import WorkRouter
 from graph.topology.catalogue import check
-from graph.topology.compile import build as compile_graph
 from graph.topology.conflict_policy import load_policy
 from graph.topology.loader import load
 from graph.topology.model import Topology, Workflow
@@ -80,7 +71,6 @@ from tools.fx import Rates
 
 log = structlog.get_logger(__name__)
 
-ORDER_WORKFLOW = "order_workflow"
 FEED_LIMITS = FeedLimits(
     normal=STOCK_POLICY.normal,
     open=STOCK_POLICY.open,
@@ -138,10 +128,6 @@ class Signalbox(Foundation):
     """Watches over peak mode and looks again at what was decided in it."""
     waves: PickWaves
     """Looks at released orders once more before they are picked."""
-    followers: tuple[Listener, ...]
-    """Whoever acts on events; each has its own consumer group."""
-    watches: tuple[Watch, ...]
-    """What a worker does beside the events: each runs until the worker stops."""
     agents: dict[str, Agent]
     governance: Governance
     """Tapes of decisions, shadow reports, versions."""
@@ -163,6 +149,41 @@ class Signalbox(Foundation):
     """The supplier workflow."""
     models: LanguageModels
     """The gateway to language models, and what they cost."""
+    clocks: PromiseClocks
+    """Reply times, return windows and refund deadlines that run against us."""
+
+    @property
+    def followers(self) -> tuple[Listener, ...]:
+        """Whoever acts on events; each has its own consumer group."""
+        return (
+            *self.tier_3.followers,
+            self.examples,
+            self.waves.noted,
+            *self.measures.followers,
+            *self.autonomy.followers,
+            *self.review_channels.listeners,
+            *self.governance.followers,
+            *self.suppliers.listeners,
+        )
+
+    @property
+    def watches(self) -> tuple[Watch, ...]:
+        """What a worker does beside the events: each runs until the worker stops."""
+        return (
+            Watch("parking", self.parking.watch),
+            Watch("waves", self.waves.watch),
+            Watch("degraded", lambda stop: self.rescoring.watch(stop, lambda: self.bus.lag(INTAKE, CONTROLLER))),
+            self.reviews.watch,
+            *self.review_channels.watches,
+            *self.governance.watches,
+            *self.autonomy.watches,
+            *self.observing.watches,
+            *self.measures.watches,
+            *self.tier_3.watches,
+            *self.suppliers.watches,
+            self.models.watch,
+            Watch("clocks", self.clocks.watch),
+        )
 
 
 @asynccontextmanager
@@ -213,45 +234,46 @@ async def _build(
     staff = staff or (lambda carried, given: _agents(carried, given, governance.in_force))
     agents, reviews, examples = staff(workflow, ports), build_reviews(base), ExampleBook(base.engine, store.journal)
     switch = DegradedSwitch(store, owner=owner, lease_ms=settings.lease_ms)
-    threads = _threads(
-        _carried(workflow, settings), store, effects, parking, lambda carried: staff(carried, ports), switch=switch,
+    threads = order_threads(
+        carried_workflows(workflow, settings), store, effects, parking, lambda carried: staff(carried, ports), switch=switch,
         tapes=tapes, conflicts=conflicts, reviews=reviews, examples=examples, earning=autonomy.earning,
     )  # fmt: skip
     controller = _controller(base, threads, effects, Rewaving(store, effects, workflow, agents, conflicts=conflicts))
     leadership = Leadership(batcher, keys, "relay", owner, lease_ms=settings.lease_ms)
     rescoring, waves = Rescoring(store, switch, workflow, agents, effects), pick_waves(base, agents, switch)
-    channels = build_review_channels(base, stack)
     tier_3 = follow(base, workflow, agents, effects, switch=switch, tapes=tapes)
-    observing = observe(base, topology, feed=feed, models=models)
     suppliers = build_suppliers(base, effects=effects, reviews=reviews, conflicts=conflicts)
-    running = (observing, governance, autonomy, channels, measures, tier_3, suppliers)
-    areas = (reviews.watch, *chain.from_iterable(area.watches for area in running))
-    followed = (measures.followers, autonomy.followers, channels.listeners, governance.followers)
     return Signalbox(
         **vars(base),
         leadership=leadership,
         relay=AuditRelay(base.bus, base.audit, consumer=owner, lead=leadership.lead),
         outbox=_outbox(settings, base.bus, batcher, keys, owner, stack),
-        topology=topology, workflow=workflow,
-        effects=effects, threads=threads, controller=controller,
+        topology=topology,
+        workflow=workflow,
+        effects=effects,
+        threads=threads,
+        controller=controller,
         work=WorkRouter(controller.handle, suppliers.elsewhere),
         reviews=reviews,
-        review_channels=channels,
+        review_channels=build_review_channels(base, stack),
         feed=feed,
         parking=parking,
         switch=switch,
         rescoring=rescoring,
         waves=waves,
-        followers=tuple(chain(tier_3.followers, (examples, waves.noted), *followed, suppliers.listeners)),
-        watches=(*_watches(base, parking, rescoring, waves), *areas, models.watch),
+        suppliers=suppliers,
         agents=agents,
         governance=governance,
-        observing=observing,
+        observing=observe(base, topology, feed=feed, models=models),
         autonomy=autonomy,
         risk_book=RiskBook(batcher, keys),
-        measures=measures, tier_3=tier_3, suppliers=suppliers, models=models, examples=examples,
+        measures=measures,
+        tier_3=tier_3,
+        models=models,
+        clocks=build_clocks(base),
+        examples=examples,
         claims=Claims(batcher, keys, conflicts),
-    )  # fmt: skip
+    )
 
 
 def _effects(base: Foundation) -> Effects:
@@ -268,14 +290,6 @@ def _controller(base: Foundation, threads: OrderThreads, effects: Effects, rewav
         Rates(base.systems.erp, base.clock.now),
         remembered=Memory(base.audit).ended,
         rewaving=rewaving,
-    )
-
-
-def _watches(base: Foundation, parking: Parking, rescoring: Rescoring, waves: PickWaves) -> tuple[Watch, ...]:
-    return (
-        Watch("parking", parking.watch),
-        Watch("waves", waves.watch),
-        Watch("degraded", lambda stop: rescoring.watch(stop, lambda: base.bus.lag(INTAKE, CONTROLLER))),
     )
 
 
@@ -318,61 +332,3 @@ def _ports(base: Foundation, feed: StockFeed, models: LanguageModels, measures: 
 
 def _agents(workflow: Workflow, ports: AgentPorts, tables: PoliciesInForce) -> dict[str, Agent]:
     return {node.name: published(node.name, node.version, ports, tables) for node in workflow.agents}
-
-
-def _threads(
-    carried: list[Workflow],
-    store: Store,
-    effects: Effects,
-    parking: Parking,
-    staff: Callable[[Workflow], dict[str, Agent]],
-    *,
-    switch: DegradedSwitch,
-    tapes: Tapes,
-    conflicts: ConflictPolicy,
-    reviews: ReviewArea,
-    examples: ExampleBook,
-    earning: Earning,
-) -> OrderThreads:
-    """Compile the workflow in force, which comes first, and the earlier ones whose threads may still be waiting."""
-    reviewing = Reviewing(
-        store.reviews, store.journal, store.checkpointer, store.keys,
-        policy=reviews.cases.policy, clock=store.clock, metrics=store.metrics,
-    )  # fmt: skip
-    graphs: dict[str, Any] = {}
-    for workflow in carried:
-        asking = Asking(
-            staff(workflow), store.journal, effects, store.clock, store.metrics,
-            switch=switch, remembered=DegradedOrders(store.batcher, store.keys), tapes=tapes, examples=examples,
-            earning=earning,
-        )  # fmt: skip
-        nodes = OrderNodes(
-            workflow, asking, reviewing, effects, store.journal,
-            parking=parking, earning=earning, clock=store.clock, metrics=store.metrics, conflicts=conflicts,
-        )  # fmt: skip
-        builder = compile_graph(workflow, nodes, state_schema=OrderGraphState, context_schema=OrderRun)
-        graphs[graph_version(workflow)] = builder.compile(checkpointer=store.checkpointer)
-    return OrderThreads(graphs, store.checkpointer, current=graph_version(carried[0]))
-
-
-def _carried(current: Workflow, settings: Settings) -> list[Workflow]:
-    """The workflow in force and those kept in ``home/topologies`` whose agents all still exist.
-
-    Threads finish under the topology they were started with; one that cannot be carried any more is left to the
-    dead letters, which name its version.
-    """
-    archive = settings.home / "topologies"
-    archive.mkdir(exist_ok=True)
-    kept = archive / f"{graph_version(current).replace('/', '_')}.yaml"
-    if not kept.exists():
-        kept.write_text(settings.topology_file.read_text(encoding="utf-8"), encoding="utf-8")
-    found = {graph_version(current): current}
-    for path in sorted(archive.glob("*.yaml")):
-        try:
-            earlier = load(path).workflow(ORDER_WORKFLOW)
-        except ConfigError as unreadable:
-            log.warning("topology.not_carried", file=path.name, why=str(unreadable))
-            continue
-        if all((node.name, node.version) in SPECS for node in earlier.agents):
-            found.setdefault(graph_version(earlier), earlier)
-    return list(found.values())

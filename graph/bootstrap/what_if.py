@@ -24,8 +24,9 @@ from domain.ports import Agent, AgentCase
 from domain.tape import Tape
 from domain.what_if import DryDecision, DryEffect, DryRun, WhatIf
 from graph.bootstrap.dry_systems import NotedEffects, dry_systems
+from graph.bootstrap.order_graphs import ORDER_WORKFLOW
 from graph.bootstrap.settings import Settings
-from graph.bootstrap.system import ORDER_WORKFLOW, Signalbox, load_topology, open_signalbox
+from graph.bootstrap.system import Signalbox, load_topology, open_signalbox
 from graph.bootstrap.what_if_changes import changed_order, changed_tables, with_version
 from graph.order.replaying import said_digest, shared
 from graph.order.threads import graph_version

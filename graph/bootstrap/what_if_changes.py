@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from agents.policies import SUBJECTS, parsed, shipped_text
 from domain.errors import ConfigError, InputError
 from domain.order import Order
-from graph.bootstrap.system import ORDER_WORKFLOW
+from graph.bootstrap.order_graphs import ORDER_WORKFLOW
 from graph.topology.loader import load
 
 

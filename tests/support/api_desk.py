@@ -21,6 +21,7 @@ from domain.errors import AlreadyDecided, Forbidden, NotFound, TooLate
 from domain.event import Event
 from domain.ids import OrderId, ReviewId, TenantId
 from domain.order import Channel
+from domain.promise_clock import StartClock
 from domain.review import ReviewAction, ReviewAnswer, ReviewState
 from domain.review_acts import Act
 from domain.review_case import Actor
@@ -176,6 +177,20 @@ class MemoryDesk:
 
     async def audit(self, tenant: TenantId, entity_id: str) -> Json:
         return {"entity_id": entity_id, "acts": [], "order": await self.order(tenant, entity_id)}
+
+    async def clocks(self, tenant: TenantId, *, running: bool, entity_id: str | None) -> Json:
+        await self._reach()
+        return {"clocks": [], "measures": []}
+
+    async def start_clock(self, tenant: TenantId, asked: StartClock) -> Json:
+        await self._reach()
+        return {"clock_id": "c1", "kind": asked.kind}
+
+    async def end_clock(self, tenant: TenantId, clock_id: str, *, actor: str, machine: bool, withdrawn: bool) -> Json:
+        await self._reach()
+        if clock_id != "c1" or tenant != "acme":
+            raise NotFound(f"There is no clock {clock_id!r}")
+        return {"clock_id": clock_id, "state": "met"}
 
     async def examples(self, tenant: TenantId) -> list[Json]:
         await self._reach()

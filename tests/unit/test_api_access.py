@@ -20,6 +20,7 @@ MATRIX = """
 GET  /v1/agents                                   no         yes     yes         yes no      yes     no
 GET  /v1/agents/autonomy                          no         no      no          yes no      yes     no
 GET  /v1/audit/{entity}                           no         yes     no          yes no      yes     no
+GET  /v1/clocks                                   no         yes     no          yes yes     yes     no
 GET  /v1/costs                                    no         no      no          yes yes     yes     no
 GET  /v1/decisions/{decision_id}/replay           no         no      no          yes no      yes     no
 GET  /v1/examples                                 no         yes     yes         yes yes     yes     no
@@ -35,6 +36,8 @@ GET  /v1/shadow-reports                           no         no      no         
 GET  /v1/shadow-reports/{report_id}               no         no      no          yes no      yes     no
 GET  /v1/stream                                   no         no      no          yes no      yes     no
 POST /v1/events                                   no         no      no          yes no      yes     yes
+POST /v1/clocks                                   no         yes     no          yes no      yes     no
+POST /v1/clocks/{clock_id}/end                    no         yes     no          yes no      yes     no
 POST /v1/examples/{example_id}/restore            no         no      no          yes no      yes     no
 POST /v1/examples/{example_id}/undo               no         no      no          yes no      yes     no
 POST /v1/orders                                   yes        no      no          yes no      yes     no
@@ -77,6 +80,8 @@ BODIES: dict[str, Any] = {
     "/v1/reviews/{review_id}/comment": {"text": "seen"},
     "/v1/reviews/{review_id}/ask": {"text": "which floor?"},
     "/v1/reviews/bulk": {"review_ids": ["rev-1"], "action": "claim"},
+    "/v1/clocks": {"kind": "refund", "entity_id": "o-1"},
+    "/v1/clocks/{clock_id}/end": {},
     "/v1/examples/{example_id}/undo": {"reason": "a mistake"},
     "/v1/examples/{example_id}/restore": {"reason": "it was none"},
 }
@@ -109,7 +114,7 @@ def _operations(world: World) -> set[tuple[str, str]]:
 async def _call(client: httpx2.AsyncClient, method: str, path: str) -> httpx2.Response:
     filled = path.format(
         order_id="storefront-web-1", review_id="rev-1", entity="storefront-web-1", example_id="ex-1",
-        decision_id="d-1", report_id="st-1",
+        decision_id="d-1", report_id="st-1", clock_id="c1",
     )  # fmt: skip
     return await client.request(method, filled, json=BODIES.get(path))
 

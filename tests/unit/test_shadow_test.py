@@ -18,8 +18,8 @@ from evals.labelled import CaseSet, read_cases
 from evals.shadow_page import page
 from evals.shadow_report import Sample, ShadowReport
 from evals.shadow_test import Material, Question, Sampled, shadow_test, shipped_hard_set
+from graph.bootstrap.order_graphs import ORDER_WORKFLOW
 from graph.bootstrap.settings import ORDER_TOPOLOGY
-from graph.bootstrap.system import ORDER_WORKFLOW
 from graph.order.replaying import MakeAgent, TapeDeck
 from graph.topology.loader import load
 
