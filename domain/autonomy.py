@@ -199,6 +199,8 @@ class Note(Document):
     channel: str
     stated: str | None
     """The agent's own confidence, before calibration."""
+    calibrated_at: AwareDatetime | None = None
+    """When the adopted calibration the confidence was translated by had been measured; None where none was."""
     capped: bool = False
     """Its confidence was held below acting, and flagged, because nobody has measured it."""
     why: str

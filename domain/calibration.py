@@ -95,10 +95,16 @@ class Said:
     """What a stated confidence amounts to."""
 
     value: float | None
-    calibrated: bool = False
+    calibrated_at: datetime | None = None
+    """When the calibration it was translated by was measured; None where none applies."""
     capped: bool = False
     threshold: float | None = None
     """What the adopted calibration asks for before this action is taken unasked; None where nothing is safe enough."""
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether people have measured what it is worth."""
+        return self.calibrated_at is not None
 
 
 def heard(
@@ -114,8 +120,9 @@ def heard(
         return Said(value=None)
     current = found is not None and found.version == version and now - found.made_at <= LABELS_WITHIN
     curve = found.curve(action, market) if found is not None and current else None
-    if curve is not None:
-        return Said(value=round(curve.probability(stated), 4), calibrated=True, threshold=curve.threshold)
+    if found is not None and curve is not None:
+        value = round(curve.probability(stated), 4)
+        return Said(value=value, calibrated_at=found.made_at, threshold=curve.threshold)
     if learned:
         return Said(value=min(stated, UNCALIBRATED_CAP), capped=True)
     return Said(value=stated)

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, Field, field_validator
 
+from domain.autonomy import note_of
 from domain.decision import Decision, Outcome
 from domain.errors import InputError
 from domain.values import Document, Plain
@@ -149,7 +150,11 @@ class Side(Document):
         exposure_usd: Decimal | None,
         **more: object,
     ) -> "Side":
-        """The side a decision takes on a facet; ``more`` are further fields (``action``, ``value``, ``calibrated_at``)."""
+        """The side a decision takes on a facet; ``more`` are further fields (``action``, ``value``, ``phase``).
+
+        Its confidence counts as calibrated (R3) exactly when an adopted calibration had made it.
+        """
+        note = note_of(decision)
         given: dict[str, object] = {
             "decision_id": decision.decision_id,
             "agent": decision.agent,
@@ -159,6 +164,7 @@ class Side(Document):
             "tier": tier,
             "party": Party.LEGAL if decision.agent in policy.legal else Party.AGENT,
             "confidence": decision.confidence,
+            "calibrated_at": note.calibrated_at if note else None,
             "exposure_usd": exposure_usd,
             "state_version": decision.order_version,
         }

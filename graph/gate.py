@@ -6,7 +6,6 @@ one conflict policy (``domain.resolution``), within what the topology declares f
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from itertools import combinations, product
@@ -104,8 +103,6 @@ class Policy:
     conflicts: ConflictPolicy = field(default_factory=shipped_policy)
     rules: Mapping[str, Rule] = field(default_factory=dict)
     """What the topology declares per facet; a facet takes the rule of the nearest one that contains it."""
-    calibrated_at: Mapping[str, datetime] = field(default_factory=dict)
-    """When each agent's calibrator was fitted; agents not named only declare their confidence."""
 
     @classmethod
     def of(cls, workflow: Workflow, conflicts: ConflictPolicy) -> Self:
@@ -249,7 +246,6 @@ def _side(node: AgentNode, decision: Decision, facet: str, policy: Policy, *, ex
         policy=policy.conflicts,
         exposure_usd=exposure_usd,
         value="" if plan is None else digest(plan),
-        calibrated_at=policy.calibrated_at.get(decision.agent),
     )
 
 

@@ -105,6 +105,7 @@ class Earning:
             band=segment.band,
             usd_minor=run.usd_minor,
             channel=run.order.channel.value,
+            calibrated_at=said.calibrated_at,
             stated=None if verdict.confidence is None else repr(verdict.confidence),
             capped=said.capped and UNCALIBRATED not in verdict.flags,
             why=why,
