@@ -21,6 +21,7 @@ from api.cli import (
     degraded,
     demo,
     dlq,
+    doctor,
     examples,
     models,
     orders,
@@ -68,6 +69,7 @@ app.command("console")(console.console)
 app.add_typer(serve.sandbox, name="sandbox")
 app.add_typer(orders.app, name="orders")
 app.add_typer(reviews.app, name="reviews")
+app.command("doctor")(doctor.doctor)
 app.command("registry")(registry.registry)
 app.command("why")(why.why)
 app.add_typer(versions.app, name="versions")

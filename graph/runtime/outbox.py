@@ -27,6 +27,11 @@ class Outbox:
         self._consumer = consumer
         self._claim_idle_ms = claim_idle_ms
 
+    @property
+    def broker(self) -> EventBus:
+        """The bus the outside listens to."""
+        return self._broker
+
     async def subscribe(self) -> None:
         """Declare the group, so that nothing journaled from now on is trimmed before it is published."""
         await self._journal.subscribe(TOPIC, GROUP)

@@ -19,7 +19,7 @@ COMMANDS = (
     "demo", "serve", "worker", "sandbox serve", "orders submit", "orders show", "orders list", "orders cancel",
     "reviews list", "reviews show", "reviews decide", "reviews claim", "reviews release", "reviews assign",
     "reviews snooze", "reviews comment", "reviews ask", "reviews bulk", "reviews measures", "why", "topology check", "topology show", "topology diagram",
-    "registry", "agents unregistered", "agents latency", "orders stuck", "orders funnel", "agents list", "agents conflicts", "examples list", "examples show", "examples undo", "examples restore", "dlq list", "dlq show", "dlq replay", "dlq drop", "reconcile", "audit verify", "keys",
+    "doctor", "registry", "agents unregistered", "agents latency", "orders stuck", "orders funnel", "agents list", "agents conflicts", "examples list", "examples show", "examples undo", "examples restore", "dlq list", "dlq show", "dlq replay", "dlq drop", "reconcile", "audit verify", "keys",
 )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""The go-live checklist as code: what is there, what is missing, and how to mend it."""
