@@ -29,6 +29,7 @@ from api.cli import (
     registry,
     reviews,
     risk,
+    rules,
     serve,
     shadow,
     shadow_live,
@@ -90,6 +91,7 @@ app.add_typer(audit.app, name="audit")
 app.command("keys")(serve.keys)
 app.add_typer(risk.app, name="risk")
 app.add_typer(examples.app, name="examples")
+app.add_typer(rules.app, name="rules")
 app.add_typer(bench.app, name="bench")
 
 

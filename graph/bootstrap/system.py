@@ -22,6 +22,7 @@ from graph.bootstrap.memory import Memory
 from graph.bootstrap.models import LanguageModels, open_models
 from graph.bootstrap.observing import Observing, observe
 from graph.bootstrap.order_graphs import ORDER_WORKFLOW, carried_workflows, order_threads
+from graph.bootstrap.promotion import Promotion, promote
 from graph.bootstrap.review_channels import ReviewChannels, build_review_channels
 from graph.bootstrap.reviews import ReviewArea, build_reviews
 from graph.bootstrap.settings import Settings
@@ -143,6 +144,8 @@ class Signalbox(Foundation):
     """Who follows the occasions of orders."""
     measures: Measures
     """What is measured on our own orders."""
+    promotion: Promotion
+    """Rules made of model answers that people confirmed."""
     observing: Observing
     """Automations, what they report, and who speaks without being registered."""
     suppliers: SupplierArea
@@ -163,6 +166,7 @@ class Signalbox(Foundation):
             *self.autonomy.followers,
             *self.review_channels.listeners,
             *self.governance.followers,
+            *self.promotion.followers,
             *self.suppliers.listeners,
         )
 
@@ -227,8 +231,8 @@ async def _build(
     feed = StockFeed(batcher, keys, FEED_LIMITS, clock=clock)
     base = replace(base, systems=replace(base.systems, wms=WatchedWarehouse(base.systems.wms, feed, clock)))
     parking, effects = _parking(base, feed), _effects(base)
-    models, measures = open_models(base, stack), measure(base)
-    ports = taped(_ports(base, feed, models, measures))
+    models, measures, promotion = open_models(base, stack), measure(base), promote(base)
+    ports = taped(replace(_ports(base, feed, models, measures), rules=promotion.book))
     tapes, governance = Tapes(without=absent(ports)), await govern(base, workflow)
     autonomy = earn(base, workflow, gate=governance.reports)
     staff = staff or (lambda carried, given: _agents(carried, given, governance.in_force))
@@ -269,6 +273,7 @@ async def _build(
         risk_book=RiskBook(batcher, keys),
         measures=measures,
         tier_3=tier_3,
+        promotion=promotion,
         models=models,
         clocks=build_clocks(base),
         examples=examples,
