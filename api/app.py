@@ -23,6 +23,7 @@ from api.routes import (
     channels,
     clocks,
     costs,
+    customers,
     examples,
     governance,
     health,
@@ -44,6 +45,7 @@ API_VERSION = "1"
 _ROUTERS = (
     orders,
     channels,
+    customers,
     clocks,
     reviews,
     agents,

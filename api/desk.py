@@ -243,6 +243,24 @@ class Desk(ReviewViews):
         changed = await change(tenant, example_id, by=actor, reason=reason, at=now)
         return changed.model_dump(mode="json", exclude={"tenant"})
 
+    async def erase_customer(
+        self, tenant: TenantId, customer_id: str, *, actor: str, reason: str, dry_run: bool
+    ) -> Json:
+        """Remove a person everywhere, or say what would go.
+
+        Raises:
+            NotFound: nothing is held of them in this tenant.
+            Conflict: an order of theirs still runs; nothing was changed.
+        """
+        erasure = self._box.privacy.erasure
+        work = erasure.dry_run(tenant, customer_id) if dry_run else erasure.erase(
+            tenant, customer_id, by=actor, reason=reason
+        )  # fmt: skip
+        report = await work
+        if report.nothing:
+            raise NotFound("nothing is held of this customer in this tenant")
+        return report.model_dump(mode="json")
+
     async def dead_letter(self, tenant: str, channel: str, raw: bytes, reason: str) -> None:
         """Keep an authentic delivery that cannot be read, with its reason.
 

@@ -88,6 +88,7 @@ ACCESS: Mapping[tuple[str, str], Access] = {
     ("POST", "/v1/events"): _roles(Role.AUTOMATION, Role.OPS),
     ("GET", "/v1/registry"): _roles(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
     ("GET", "/v1/stream"): _roles(Role.OPS),
+    ("DELETE", "/v1/customers/{customer_id}"): _roles(),
     ("POST", "/slack/interactions"): Open.SIGNED,
     ("GET", "/healthz"): Open.PUBLIC,
     ("GET", "/readyz"): Open.PUBLIC,

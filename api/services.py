@@ -259,6 +259,16 @@ class OrderDesk(Protocol):
             Conflict: there is nothing to restore.
         """
 
+    async def erase_customer(
+        self, tenant: TenantId, customer_id: str, *, actor: str, reason: str, dry_run: bool
+    ) -> Json:
+        """Remove a person everywhere, or say what would go.
+
+        Raises:
+            NotFound: nothing is held of them in this tenant.
+            Conflict: an order of theirs still runs; nothing was changed.
+        """
+
     async def dead_letter(self, tenant: TenantId, channel: str, raw: bytes, reason: str) -> None:
         """Keep an authentic delivery that cannot be read, with its reason.
 

@@ -18,6 +18,7 @@ from api.cli import (
     clocks,
     console,
     costs,
+    customers,
     degraded,
     demo,
     dlq,
@@ -88,6 +89,8 @@ app.command("costs")(costs.costs)
 app.add_typer(costs.budgets, name="budgets")
 app.command("reconcile")(reconcile.reconcile)
 app.add_typer(audit.app, name="audit")
+app.command("erase-customer")(customers.erase_customer)
+app.command("export-customer")(customers.export_customer)
 app.command("keys")(serve.keys)
 app.add_typer(risk.app, name="risk")
 app.add_typer(examples.app, name="examples")

@@ -101,7 +101,8 @@ async def _make(
             made_by=f"user:{person}",
         )
         await box.risk_book.write(made)
-        await box.store.journal.note_customer(made, "made", by=person, reason=reason, at=now)
+        reference = await box.privacy.book.reference(owner.tenant, customer)
+        await box.store.journal.note_customer(made, "made", reference, by=person, reason=reason, at=now)
         return made
 
 
@@ -110,7 +111,8 @@ async def _end(at: Invocation, customer: str, exception: str, tenant: str | None
     async with at.opened() as box:
         now: datetime = box.clock.now()
         ended = await box.risk_book.end(tenant=owner.tenant, customer_id=customer, exception_id=exception, at=now)
-        await box.store.journal.note_customer(ended, "ended", by=person, reason=reason, at=now)
+        reference = await box.privacy.book.reference(owner.tenant, customer)
+        await box.store.journal.note_customer(ended, "ended", reference, by=person, reason=reason, at=now)
 
 
 def _show(found: list["CustomerException"], *, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from domain.event import Event
 from domain.order import OrderProgress
 from domain.ports import DeadLetter
 from graph.bootstrap.system import Signalbox
+from graph.runtime.audit_chain import ERASED
 from graph.runtime.audit_lines import AuditLine, audit_lines, line_of
 from graph.runtime.backlog import Backlog
 from graph.runtime.dead_letters import DROPPED, DeadLetters, order_of
@@ -57,6 +58,8 @@ class AuditSide:
     """How often each (tenant, effect key) was applied."""
     events: set[str] = field(default_factory=set)
     """Ids of all events."""
+    erased: set[Ref] = field(default_factory=set)
+    """Orders of people who were erased: their working state is gone before its time."""
 
     def take(self, line: AuditLine) -> None:
         """Add one line; the lines of an order come in their order."""
@@ -70,7 +73,10 @@ class AuditSide:
             self.standing[about] = Standing(name=kind.removeprefix(_PROGRESS), at=line.at)
         elif kind == "order.dead_lettered":
             self.standing[about] = Standing(name=DEAD, at=line.at)
-        elif kind == DROPPED and not self._over(about):
+        elif kind == f"order.{ERASED}":
+            self.erased.add(about)
+        elif kind == DROPPED and about in self.accepted and not self._over(about):
+            # A delivery nobody could read never became an order; giving its letter up gives up no order.
             self.standing[about] = Standing(name=GIVEN_UP, at=line.at)
         elif kind in ("order.effect.applied", "order.effect.compensated"):
             key = line.tenant, line.effect_key
@@ -118,6 +124,8 @@ class Evidence:
     def expired(self, about: Ref) -> bool:
         """Whether the order ended so long ago that its working state may be gone."""
         standing = self.audit.standing.get(about)
+        if about in self.audit.erased:
+            return True
         return standing is not None and self.now - standing.at >= timedelta(seconds=STATE_TTL_S - 60)
 
 

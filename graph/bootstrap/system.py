@@ -22,6 +22,7 @@ from graph.bootstrap.memory import Memory
 from graph.bootstrap.models import LanguageModels, open_models
 from graph.bootstrap.observing import Observing, observe
 from graph.bootstrap.order_graphs import ORDER_WORKFLOW, carried_workflows, order_threads
+from graph.bootstrap.privacy import Privacy, build_privacy
 from graph.bootstrap.promotion import Promotion, promote
 from graph.bootstrap.review_channels import ReviewChannels, build_review_channels
 from graph.bootstrap.reviews import ReviewArea, build_reviews
@@ -138,6 +139,8 @@ class Signalbox(Foundation):
     """Who claims which facet of what, by the conflict policy in force."""
     autonomy: EarnedAutonomy
     """What agents have earned to do by themselves."""
+    privacy: Privacy
+    """What is held of one person."""
     risk_book: RiskBook
     """Exceptions for single customers, and hashes of confirmed fraud."""
     tier_3: Tier3
@@ -271,6 +274,7 @@ async def _build(
         observing=observe(base, topology, feed=feed, models=models),
         autonomy=autonomy,
         risk_book=RiskBook(batcher, keys),
+        privacy=build_privacy(base),
         measures=measures,
         tier_3=tier_3,
         promotion=promotion,

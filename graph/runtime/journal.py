@@ -175,13 +175,18 @@ class Journal:
         """Publish happenings from outside the entity's run."""
         await self.advance(thread, {}, events, token=UNFENCED, at=at)
 
-    async def note_customer(self, made: CustomerException, what: str, *, by: str, reason: str, at: datetime) -> None:
-        """Publish that an exception for a customer was ``made`` or ``ended``, and by whom."""
+    async def note_customer(
+        self, made: CustomerException, what: str, reference: str, *, by: str, reason: str, at: datetime
+    ) -> None:
+        """Publish that an exception for a customer was ``made`` or ``ended``, and by whom.
+
+        ``reference`` stands for the customer: the audit can never change what an event is about.
+        """
         event = Event(
-            event_id=EventId(stable_id(made.tenant, made.customer_id, made.exception_id, what)),
+            event_id=EventId(stable_id(made.tenant, reference, made.exception_id, what)),
             event_type=f"customer.exception.{what}",
             entity_type="customer",
-            entity_id=made.customer_id,
+            entity_id=reference,
             agent_name=f"person:{by}",
             timestamp=at,
             result={"exception_id": made.exception_id, "kind": made.kind.value, "rule": made.rule, "reason": reason}
@@ -192,7 +197,7 @@ class Journal:
             currency="",
             locale="",
         )
-        await self.publish(thread_id(made.tenant, "customer", made.customer_id), [event], at=at)
+        await self.publish(thread_id(made.tenant, "customer", reference), [event], at=at)
 
     async def decisions(self, thread: ThreadId) -> list[Decision]:
         """Every decision taken on the entity, oldest attempt first."""

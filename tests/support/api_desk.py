@@ -192,6 +192,13 @@ class MemoryDesk:
             raise NotFound(f"There is no clock {clock_id!r}")
         return {"clock_id": clock_id, "state": "met"}
 
+    async def erase_customer(
+        self, tenant: TenantId, customer_id: str, *, actor: str, reason: str, dry_run: bool
+    ) -> Json:
+        if tenant != "acme":
+            raise NotFound("nothing is held of this customer")
+        return {"tenant": tenant, "customer_id": customer_id, "by": actor, "reason": reason, "dry_run": dry_run}
+
     async def examples(self, tenant: TenantId) -> list[Json]:
         await self._reach()
         return [one for (owner, _), one in self.taught.items() if owner == tenant]

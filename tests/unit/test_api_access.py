@@ -17,6 +17,7 @@ from tests.support.api_desk import MemoryIdempotencyStore, World, approval, key_
 
 MATRIX = """
                                                   storefront support procurement ops manager admin automation
+DELETE /v1/customers/{customer_id}                no         no      no          no  no      yes     no
 GET  /v1/agents                                   no         yes     yes         yes no      yes     no
 GET  /v1/agents/autonomy                          no         no      no          yes no      yes     no
 GET  /v1/audit/{entity}                           no         yes     no          yes no      yes     no
@@ -114,9 +115,10 @@ def _operations(world: World) -> set[tuple[str, str]]:
 async def _call(client: httpx2.AsyncClient, method: str, path: str) -> httpx2.Response:
     filled = path.format(
         order_id="storefront-web-1", review_id="rev-1", entity="storefront-web-1", example_id="ex-1",
-        decision_id="d-1", report_id="st-1", clock_id="c1",
+        decision_id="d-1", report_id="st-1", clock_id="c1", customer_id="C-1",
     )  # fmt: skip
-    return await client.request(method, filled, json=BODIES.get(path))
+    asked = {"reason": "asked to"} if method == "DELETE" else None
+    return await client.request(method, filled, json=BODIES.get(path), params=asked)
 
 
 def test_every_documented_route_is_in_the_checked_in_matrix(world: World) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Self
 
 from domain.errors import ConfigError
+from domain.personal import Person
 from tools.sandbox.books import StockTotals, ledger, stock_totals
 from tools.sandbox.carrier import CarrierSystem, lanes_by_country
 from tools.sandbox.channel import ChannelSystem
 from tools.sandbox.crm import CustomerSystem
 from tools.sandbox.erp import ErpSystem
 from tools.sandbox.faults import Faults
+from tools.sandbox.forgetting import forget
 from tools.sandbox.geography import CARRIER_CODES
 from tools.sandbox.listings import ListingSystem
 from tools.sandbox.messages import MessageSystem
@@ -90,6 +92,12 @@ class Sandbox:
     async def applied(self, order_id: str | None = None) -> list[AppliedEffect]:
         """Every effect that was really applied, oldest first; of one order when named."""
         return await self.store.read(lambda connection: ledger(connection, order_id))
+
+    async def forget(self, person: Person) -> int:
+        """Rid every record of a person, and the file of what stood there; how many records changed."""
+        changed = await self.store.write(lambda connection: forget(connection, person))
+        await self.store.read(lambda connection: connection.executescript("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);"))
+        return changed
 
     async def stock_totals(self) -> StockTotals:
         """The stock equation now, holds past their time expired first."""
