@@ -76,6 +76,8 @@ def _problems(path: str, method: str, operation: Mapping[str, Any], access: Acce
         listed |= _WITH_PATH
     if method == "POST":
         listed |= _WITH_BODY
+    if method == "DELETE":
+        listed[409] = _WITH_BODY[409]
     return listed
 
 
