@@ -11,6 +11,8 @@ from domain.supplier_reply import Difference, LineReply, ReplyAction, ReplyClass
 
 PRICE_RISE = Decimal("0.02")
 """A dearer unit price up to this share may be accepted without a person."""
+PRICE_FALL = Decimal("0.20")
+"""A price lower by more than this is more often a slip of the pen than a gift."""
 LIMIT_USD = Decimal(500)
 """Below this total, and within the other limits, a counter-offer may be accepted without a person."""
 
@@ -120,6 +122,12 @@ def _beyond(
     for said in reply.lines:
         if said.unit_price is not None and said.unit_price > prices.get(said.line_id, Decimal(0)) * (1 + PRICE_RISE):
             found.append(f"line {said.line_id or '?'}: {said.unit_price} is more than {PRICE_RISE:.0%} dearer")
+        if said.unit_price is not None and said.unit_price < prices.get(said.line_id, said.unit_price) * (
+            1 - PRICE_FALL
+        ):
+            found.append(
+                f"line {said.line_id}: {said.unit_price} is more than {PRICE_FALL:.0%} cheaper: ask whether it is meant"
+            )
         if said.promised is not None and context.stockout_p10 is not None and said.promised > context.stockout_p10:
             found.append(f"{said.promised.isoformat()} is after stock may run out ({context.stockout_p10.isoformat()})")
     odd = sorted({d.field for d in differences} - {"unit_price", "date"})

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from graph.bootstrap import safety
+from graph.bootstrap.letters import with_mail_server
 from graph.bootstrap.settings import Settings
 from graph.runtime.audit import AuditStore
 from graph.runtime.bus_redis import RedisBus
@@ -66,7 +67,7 @@ async def lay(settings: Settings, clock: Clock, stack: AsyncExitStack, outside: 
         bus=RedisBus(redis, batcher, keys),
         engine=engine,
         audit=audit,
-        systems=systems,
+        systems=with_mail_server(systems, settings, engine, clock),
         sandbox=sandbox,
     )
 

@@ -111,6 +111,17 @@ class Settings(BaseSettings):
     """Start only with agent versions that ship in the workflow or have passed a shadow test in it."""
     clock_rules_file: Path | None = None
     """Your own reply times and deadlines instead of ``graph/runtime/clock_rules.yaml``."""
+    mail_host: str | None = None
+    """Your mail server (submission); without it letters to suppliers go to the stand-in."""
+    mail_port: int = Field(default=587, ge=1, le=65535)
+    mail_from: str = ""
+    """The address letters to suppliers come from."""
+    mail_user: str = ""
+    mail_password: SecretStr = SecretStr("")
+    mail_tls: bool = True
+    """STARTTLS, or TLS from the start on port 465; without it only a server on this machine is spoken to."""
+    mail_checked_by: str = ""
+    """Name of your mail server in Authentication-Results: its word on senders is believed."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property

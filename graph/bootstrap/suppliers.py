@@ -12,9 +12,13 @@ from graph.bootstrap.reviews import ReviewArea
 from graph.effects import Effects
 from graph.runtime.leases import Leadership
 from graph.runtime.listening import Listener, Watch
+from graph.runtime.purchase_mail import PurchaseMail
 from graph.runtime.purchase_orders import PurchaseOrders
 from graph.runtime.supply_cases import WORKFLOW, SupplyCases
 from graph.runtime.supply_coming import ComingOrders
+from graph.supplier.answer_decisions import AnswerDecisions, ReviewedAnswers
+from graph.supplier.answering import WORKFLOW as ANSWERS
+from graph.supplier.answering import AnswerDesk
 from graph.supplier.asking import SupplyAsking
 from graph.supplier.chains import SupplyChains
 from graph.supplier.controller import SupplyController
@@ -60,16 +64,19 @@ class SupplierArea:
     chains: SupplyChains
     scan: SupplyScan
     controller: SupplyController
+    answers: AnswerDesk
+    """Where suppliers' answers are taken."""
+    decisions: AnswerDecisions
 
     @property
     def elsewhere(self) -> dict[str, WorkHandler]:
         """What the orders' group does with this workflow's work on the shared topic."""
-        return {WORKFLOW: _done_elsewhere}
+        return {WORKFLOW: _done_elsewhere, ANSWERS: _done_elsewhere}
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
         """Who acts on messages; nobody while the workflow is switched off."""
-        return (self.controller,) if self.workflow.enabled else ()
+        return (self.controller, self.decisions) if self.workflow.enabled else ()
 
     @property
     def watches(self) -> tuple[Watch, ...]:
@@ -104,10 +111,23 @@ def build_suppliers(
     controller = SupplyController(store, threads, cases, orders)
     chains = SupplyChains(store, cases, orders, ports)
     reviews.cases.register(WORKFLOW, ReviewedPurchases(orders, standing, base.clock, controller.ask_again))
+    reviews.cases.register(ANSWERS, ReviewedAnswers(orders))
+    answers = AnswerDesk(
+        store=store, orders=orders, mail=PurchaseMail(base.engine), rates=Rates(base.systems.erp, base.clock.now),
+        policy=reviews.cases.policy, clock=base.clock, checked_by=base.settings.mail_checked_by,
+    )  # fmt: skip
     lead = Leadership(store.batcher, base.keys, "supply_scan", base.owner, lease_ms=base.settings.lease_ms)
     scan = SupplyScan(chains, ports, base.clock, lead=lead, every_h=base.settings.supplier_scan_hours)
     return SupplierArea(
-        workflow=workflow, ports=ports, orders=orders, cases=cases, chains=chains, scan=scan, controller=controller
+        workflow=workflow,
+        ports=ports,
+        orders=orders,
+        cases=cases,
+        chains=chains,
+        scan=scan,
+        controller=controller,
+        answers=answers,
+        decisions=AnswerDecisions(store, orders, base.clock),
     )
 
 

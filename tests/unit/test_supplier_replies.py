@@ -102,6 +102,7 @@ def context(order: PurchaseOrder, **changes: Any) -> ReplyContext:
         ("Our unit price is now USD 9.60.", {}, ReplyAction.REVIEW),
         ("We only have 300 pcs in stock.", {}, ReplyAction.REVIEW),
         ("The price will have to be higher.", {}, ReplyAction.REVIEW),
+        ("Our unit price is now SGD 9.00, please confirm.", {}, ReplyAction.REVIEW),
         ("We confirm the order as ordered.", {"sender": "sales@en-example.com"}, ReplyAction.REVIEW),
         ("We cannot supply this order.", {}, ReplyAction.REJECTED),
         ("Which port should we ship to?", {}, ReplyAction.ANSWER),

@@ -40,6 +40,8 @@ class Systems:
     messages: EffectPort
     purchasing: SupplyPort
     listings: ListingPort
+    letters: EffectPort | None = None
+    """Where letters to suppliers go before all others: your own mail server."""
     client: HttpClient | None = field(default=None, repr=False)
     """What ``aclose`` closes; None in process."""
 
@@ -91,6 +93,8 @@ class Systems:
         """
         if kind in (EffectKind.BOOK_LABEL, EffectKind.VOID_LABEL):
             return self._carrier(str(args.get("service", "")))
+        if self.letters is not None and kind in self.letters.kinds:
+            return self.letters
         for port in (self.wms, self.payment, self.oms, self.crm, self.channels, self.messages, self.listings):
             if kind in port.kinds:
                 return port
