@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import problems
 from api.metrics import ApiMetrics
 from domain.errors import InputError, PayloadTooLarge
+from graph.runtime import tracing
 from tools.channels.strict_json import DEFAULT_LIMITS
 
 BODY_LIMIT_BYTES = DEFAULT_LIMITS.max_bytes
@@ -111,6 +112,14 @@ def _too_large(limit: int) -> PayloadTooLarge:
     return PayloadTooLarge(f"The body is larger than {limit} bytes; send a smaller document")
 
 
+def _parent(scope: Scope) -> dict[str, str]:
+    """The trace a caller asks us to go on with, if it names one; nobody else's header is looked at."""
+    if not tracing.is_on():
+        return {}
+    given = (value for name, value in scope["headers"] if name == tracing.PARENT.encode())
+    return {tracing.PARENT: next(given, b"").decode("latin-1")}
+
+
 class _Exchange:
     """One request and its answer, as the middleware sees them pass."""
 
@@ -123,6 +132,7 @@ class _Exchange:
         self._received = 0
         self._oversized = False
         self._began = time.perf_counter()
+        self.spanned: tracing.Spanned = tracing.Unrecorded()
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -172,6 +182,8 @@ class _Exchange:
         method = (
             scope["method"] if scope["method"] in _METHODS else "other"
         )  # anything goes on the wire, not in a label
+        self.spanned.name(f"{method} {route}")
+        self.spanned.note(http__request__method=method, http__route=route, http__response__status_code=status)
         metrics.answered(method=method, route=route, status=status, seconds=seconds)
         if code := scope.get(problems.CODE_SCOPE_KEY):
             metrics.refused(route=route, code=code)
@@ -190,11 +202,19 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(self, scope, receive, send)
+        with tracing.span(
+            scope["method"] if scope["method"] in _METHODS else "other", parent=_parent(scope)
+        ) as spanned:
+            exchange = _Exchange(self, scope, receive, send)
+            exchange.spanned = spanned
+            await self._serve(exchange)
+
+    async def _serve(self, exchange: _Exchange) -> None:
+        scope, receive = exchange.scope, exchange.receive
         try:
             if _declared_length(scope, self.limits) > self.limits.body_bytes:
                 raise _too_large(self.limits.body_bytes)
-            await self._app(scope, exchange.receive, exchange.send)
+            await self._app(scope, receive, exchange.send)
         except Exception as error:
             if exchange.started:
                 raise

@@ -18,7 +18,7 @@ from domain.order import OrderProgress
 from domain.ports import Delivery, EventBus
 from graph.bootstrap.system import Signalbox
 from graph.order.threads import UnknownGraphVersion
-from graph.runtime import crash
+from graph.runtime import crash, tracing
 from graph.runtime.atomics import UNFENCED
 from graph.runtime.bus_messages import DELIVERY_CAP
 from graph.runtime.intake import CONTROLLER
@@ -165,7 +165,8 @@ class Worker:
         metrics = self._box.store.metrics
         try:
             try:
-                await handle(delivery)
+                with tracing.span(f"process {topic}/{group}", parent=delivery.message.headers):
+                    await handle(delivery)
             except (InputError, UnknownGraphVersion) as final:
                 metrics.failed(group, "buried")
                 await give_up(delivery, str(final))

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from graph.bootstrap import safety
 from graph.bootstrap.letters import with_mail_server
 from graph.bootstrap.settings import Settings
+from graph.bootstrap.tracing import traced_systems, tracing_as_set
 from graph.runtime.audit import AuditStore
 from graph.runtime.bus_redis import RedisBus
 from graph.runtime.clock import Clock
@@ -50,6 +51,7 @@ async def lay(settings: Settings, clock: Clock, stack: AsyncExitStack, outside: 
         StoreUnavailable: Redis or the database does not answer.
     """
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    stack.enter_context(tracing_as_set(settings))
     redis = await _redis(settings, stack)
     keys = Keyspace(shards=settings.redis_shards)
     batcher = Batcher(redis)
@@ -67,7 +69,7 @@ async def lay(settings: Settings, clock: Clock, stack: AsyncExitStack, outside: 
         bus=RedisBus(redis, batcher, keys),
         engine=engine,
         audit=audit,
-        systems=with_mail_server(systems, settings, engine, clock),
+        systems=traced_systems(with_mail_server(systems, settings, engine, clock)),
         sandbox=sandbox,
     )
 

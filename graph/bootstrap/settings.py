@@ -122,6 +122,10 @@ class Settings(BaseSettings):
     """STARTTLS, or TLS from the start on port 465; without it only a server on this machine is spoken to."""
     mail_checked_by: str = ""
     """Name of your mail server in Authentication-Results: its word on senders is believed."""
+    tracing: Literal["off", "console", "otlp"] = "off"
+    """Where OpenTelemetry traces go; ``otlp`` takes the extra ``tracing``."""
+    tracing_url: str | None = None
+    """The OTLP/HTTP collector (``http://collector:4318``); without it what OTEL_EXPORTER_OTLP_ENDPOINT says."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property

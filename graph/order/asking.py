@@ -32,7 +32,7 @@ from graph.order.earning import Earning
 from graph.order.run import OrderRun
 from graph.order.state import OrderGraphState, brief
 from graph.order.taping import Asked, Tapes
-from graph.runtime import crash
+from graph.runtime import crash, tracing
 from graph.runtime.clock import Clock
 from graph.runtime.degraded import DegradedSwitch
 from graph.runtime.degraded_orders import DegradedOrders
@@ -93,9 +93,14 @@ class Asking:
         """The agent's node: the decision already journaled in this attempt group, or a new one."""
         run = runtime.context
         decision = run.decisions.get(node.name)
-        if decision is None:
-            decision = await self._decide(run, node, attempt=1, hints={})
-        decision = await self._secure(run, node, decision)
+        with tracing.agent_span(node.name, node.version, run.thread) as spanned:
+            if decision is None:
+                decision = await self._decide(run, node, attempt=1, hints={})
+            decision = await self._secure(run, node, decision)
+            spanned.note(
+                signalbox__decision=decision.decision, signalbox__outcome=decision.outcome.value,
+                signalbox__mode=decision.mode.value,
+            )  # fmt: skip
         return {"decisions": {node.name: brief(decision)}}
 
     async def recover(self, node: AgentNode, goto: str, runtime: Runtime[OrderRun], error: NodeError) -> Command[Any]:

@@ -22,6 +22,7 @@ from graph.effects import Effects, effect_key
 from graph.order.asking import MODES, decided, marked
 from graph.order.run import OrderRun
 from graph.order.taping import Asked, Tapes
+from graph.runtime import tracing
 from graph.runtime.atomics import UNFENCED
 from graph.runtime.degraded import DegradedSwitch
 from graph.runtime.journal import OCCASIONS as TOPIC
@@ -131,9 +132,11 @@ class Follower:
     async def _follow(
         self, node: AgentNode, run: OrderRun, progress: OrderProgress, event: Event, *, merged: Sequence[str] = ()
     ) -> None:
-        decision = await self._decide(node, run, progress, event, merged=merged)
-        if node.mode is Autonomy.AUTONOMOUS:
-            await self._act(run, decision, progress)
+        with tracing.agent_span(node.name, node.version, run.thread) as spanned:
+            decision = await self._decide(node, run, progress, event, merged=merged)
+            spanned.note(signalbox__decision=decision.decision, signalbox__outcome=decision.outcome.value)
+            if node.mode is Autonomy.AUTONOMOUS:
+                await self._act(run, decision, progress)
 
     async def _run(self, record: OrderRecord, occasion: Event) -> OrderRun:
         if record.order is None:

@@ -18,6 +18,8 @@ def graph_version(workflow: Workflow) -> str:
 class OrderThreads(WorkflowThreads[OrderRun]):
     """Runs compiled order graphs by version."""
 
+    workflow = "order_workflow"
+
     def first(self, run: OrderRun) -> dict[str, Any]:
         """The state a fresh order begins with."""
         state: OrderGraphState = {

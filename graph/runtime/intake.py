@@ -12,6 +12,7 @@ import orjson
 
 from domain.event import Event
 from domain.ids import EventId, TenantId, ThreadId
+from graph.runtime import tracing
 from graph.runtime.atomics import PRELUDE
 from graph.runtime.clock import Clock
 from graph.runtime.connection import Batcher
@@ -147,6 +148,7 @@ class Intake:
             "currency": delivery.currency,
             "locale": delivery.locale,
         }
+        tracing.carry(headers)
         facts = {"channel": delivery.channel, "shop": delivery.shop, "source": delivery.source, "raw": ref}
         accepted = self._event("order.accepted", delivery, handle, facts, at, ref)
         duplicate = self._event("order.duplicate", delivery, handle, facts, at, ref)
@@ -192,6 +194,7 @@ class Intake:
         Returns ``queued``, ``repeated`` (the field was set before) or ``unknown`` (no such order).
         """
         shard = self._keys.shard_of(thread)
+        tracing.carry(headers)
         field, value = once or ("", "")
         status = await self._redis.script(
             _PUSH,

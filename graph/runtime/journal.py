@@ -14,6 +14,7 @@ from domain.errors import StaleFence
 from domain.event import EncodedEvent, Event
 from domain.ids import EventId, ThreadId, stable_id, thread_id
 from domain.risk import CustomerException
+from graph.runtime import tracing
 from graph.runtime.atomics import PRELUDE, UNFENCED
 from graph.runtime.connection import Batcher
 from graph.runtime.keys import Keyspace
@@ -45,9 +46,9 @@ _ADVANCE = Script(
     PRELUDE
     + """
 local doc, state, fence, stream, index, effects, order, occasions = unpack(KEYS)
-local token, thread, now, member, fields, pin = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
+local token, thread, now, member, fields, pin, trace = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7]
 if not fresh(fence, token) then return {'stale', redis.call('GET', fence)} end
-local at = 7
+local at = 8
 for _ = 1, fields do
   if ARGV[at + 1] == '' then redis.call('HDEL', doc, ARGV[at]) else redis.call('HSET', doc, ARGV[at], ARGV[at + 1]) end
   at = at + 2
@@ -56,7 +57,9 @@ if pin == '1' then redis.call('HSET', doc, 'pinned', '1') elseif pin == '0' then
 while at < #ARGV do
   local seq = publish(doc, stream, thread, now, ARGV[at], ARGV[at + 1])
   if string.find(ARGV[at], '.progress.', 1, true) then
-    redis.call('XADD', occasions, '*', 'k', thread, 'b', ARGV[at + 1], 'ts', now, 't', ARGV[at], 'seq', seq)
+    local told = {'k', thread, 'b', ARGV[at + 1], 'ts', now, 't', ARGV[at], 'seq', seq}
+    if trace ~= '' then told[11], told[12] = 'traceparent', trace end
+    redis.call('XADD', occasions, '*', unpack(told))
   end
   at = at + 2
 end
@@ -152,6 +155,7 @@ class Journal:
         keys = self._keys.entity(thread)
         shard = self._keys.shard_of(thread)
         args = [str(token), thread, millis(at), entity_id, str(len(fields)), "" if pin is None else str(int(pin))]
+        args.append(tracing.current())
         for name, value in fields.items():
             args += [name, value]
         for event in events:

@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry
 from domain.cost import CallRecord
 from domain.language import Answer, LanguageRequest, Unanswered
 from graph.runtime import metric_names as names
+from graph.runtime import tracing
 
 
 class LanguageMetrics:
@@ -19,7 +20,8 @@ class LanguageMetrics:
         self._seconds = names.LLM_SECONDS.histogram(registry)
 
     def called(self, record: CallRecord) -> None:
-        """Count a call."""
+        """Count a call, and put it into the trace."""
+        tracing.chatted(record)
         self._cost.labels(record.agent, record.model).inc(record.usd_micro / 1_000_000)
         self._calls.labels(record.agent, record.model, record.outcome.value).inc()
         self._tokens.labels(record.agent, record.model, "input").inc(record.tokens.input)

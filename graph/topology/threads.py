@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from domain.errors import ConfigError, Conflict
 from domain.ids import ThreadId
-from graph.runtime import crash
+from graph.runtime import crash, tracing
 from graph.runtime.checkpoint import RedisCheckpointer
 
 STRICT = "__pregel_strict_resume"
@@ -46,6 +46,9 @@ R = TypeVar("R", bound=ThreadedRun)
 
 class WorkflowThreads(Generic[R]):
     """Runs the compiled graphs of one workflow by version."""
+
+    workflow = "workflow"
+    """What traces call it."""
 
     def __init__(self, graphs: Mapping[str, Any], checkpointer: RedisCheckpointer, *, current: str) -> None:
         """``graphs`` maps each carried version to its compiled graph; ``current`` starts new threads."""
@@ -117,17 +120,26 @@ class WorkflowThreads(Generic[R]):
         control = RunControl()
         self._running.add(control)
         try:
-            out = await self._graph(version).ainvoke(
-                given,
-                self._config(run.thread),
-                context=run,
-                durability="sync",
-                version="v2",
-                control=control,
-            )
+            with tracing.span(f"{tracing.INVOKE_WORKFLOW} {self.workflow}", self._told(run, version)):
+                out = await self._graph(version).ainvoke(
+                    given,
+                    self._config(run.thread),
+                    context=run,
+                    durability="sync",
+                    version="v2",
+                    control=control,
+                )
         finally:
             self._running.discard(control)
         return out.interrupts[0].id if out.interrupts else None
+
+    def _told(self, run: R, version: str) -> dict[str, tracing.Value]:
+        return {
+            tracing.OPERATION: tracing.INVOKE_WORKFLOW,
+            tracing.WORKFLOW: self.workflow,
+            tracing.CONVERSATION: run.thread,
+            "signalbox.graph.version": version,
+        }
 
     def _graph(self, version: str) -> Any:
         try:
