@@ -21,6 +21,7 @@ from graph.supplier.answering import WORKFLOW as ANSWERS
 from graph.supplier.answering import AnswerDesk
 from graph.supplier.asking import SupplyAsking
 from graph.supplier.chains import SupplyChains
+from graph.supplier.chasing import UnansweredOrders
 from graph.supplier.controller import SupplyController
 from graph.supplier.nodes import SupplyNodes
 from graph.supplier.reviewed import ReviewedPurchases
@@ -67,6 +68,7 @@ class SupplierArea:
     answers: AnswerDesk
     """Where suppliers' answers are taken."""
     decisions: AnswerDecisions
+    unanswered: UnansweredOrders
 
     @property
     def elsewhere(self) -> dict[str, WorkHandler]:
@@ -81,7 +83,9 @@ class SupplierArea:
     @property
     def watches(self) -> tuple[Watch, ...]:
         """What a worker runs beside the messages."""
-        return (Watch("supply_scan", self.scan.watch),) if self.workflow.enabled else ()
+        if not self.workflow.enabled:
+            return ()
+        return (Watch("supply_scan", self.scan.watch), Watch("unanswered", self.unanswered.watch))
 
 
 def build_suppliers(
@@ -128,7 +132,13 @@ def build_suppliers(
         controller=controller,
         answers=answers,
         decisions=AnswerDecisions(store, orders, base.clock),
+        unanswered=_unanswered(base, orders),
     )
+
+
+def _unanswered(base: Foundation, orders: PurchaseOrders) -> UnansweredOrders:
+    lead = Leadership(base.store.batcher, base.keys, "unanswered", base.owner, lease_ms=base.settings.lease_ms)
+    return UnansweredOrders(base.store, orders, base.clock, lead=lead)
 
 
 async def _done_elsewhere(delivery: Delivery) -> None:

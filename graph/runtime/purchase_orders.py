@@ -169,6 +169,14 @@ class PurchaseOrders:
         conditions += [purchase_orders.c.state.in_(wanted)] if wanted else []
         return await self._select(*conditions, limit=limit)
 
+    async def everywhere(self, *, states: Iterable[PurchaseOrderState], limit: int = 5000) -> list[StoredOrder]:
+        """Orders of all tenants in some states, for those who watch over them.
+
+        Raises:
+            StoreUnavailable: no answer.
+        """
+        return await self._select(purchase_orders.c.state.in_([state.value for state in states]), limit=limit)
+
     async def open_units(self, tenant: str, skus: Sequence[str]) -> dict[str, int]:
         """Units of each SKU on orders that may still arrive.
 

@@ -1,6 +1,7 @@
 """Suppliers' answers on a whole system: taken once, confirmed within the limits, else a person's, bank details always."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from email.message import EmailMessage
 from email.policy import SMTP
 
@@ -10,7 +11,10 @@ import pytest_asyncio
 from domain.errors import Conflict, InputError
 from domain.purchasing import PurchaseOrderState
 from domain.review import ReviewAction
+from graph.runtime.leases import Leadership
 from graph.runtime.purchase_orders import StoredOrder
+from graph.supplier.chasing import UnansweredOrders
+from tests.support.fake_clock import FakeClock
 from tests.support.suppliers import Shop, offer
 from tests.support.system import TENANT, fast_settings, running
 from tests.support.waiting import wait_until
@@ -125,3 +129,29 @@ async def test_a_refusal_frees_the_need_and_strangers_mail_is_nobodys(shop: Shop
         await shop.box.suppliers.answers.take(TENANT, mail(order, "hello", name="x1", named=False))
     with pytest.raises(InputError, match="no purchase order"):
         await shop.box.suppliers.answers.take("rival", mail(order, "订单已确认", name="x2"))
+
+
+async def test_an_order_nobody_answers_is_told_of_three_times(shop: Shop) -> None:
+    """F37: on the reply-by day and on two more, once each however often it is looked at; answered it is quiet."""
+    order = await sent(shop)
+    clock = FakeClock()
+    watch = UnansweredOrders(
+        shop.box.store,
+        shop.box.suppliers.orders,
+        clock,
+        lead=Leadership(shop.box.store.batcher, shop.box.keys, "t", "t"),
+    )
+    assert await watch.look() == 0
+    told = []
+    for days in (4, 2, 3, 10):
+        clock.pass_by(timedelta(days=days))
+        await watch.look()
+        assert await watch.look() == 0
+        rows = await shop.box.redis.xrange(shop.box.keys.stream("journal", 0))
+        mine = [
+            f
+            for _, f in rows
+            if f.get(b"t") == b"purchase_order.answer_overdue" and order.order.number.encode() in f[b"b"]
+        ]
+        told.append(len(mine))
+    assert told == [1, 2, 3, 3]
