@@ -1,5 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Both install what they need into .venv from the hashed locks.
 PYTHON ?= python3
+# Test processes side by side: as many as there are cores, or what you say.
+JOBS ?= auto
 BIN := .venv/bin
 export LANGGRAPH_STRICT_MSGPACK := true
 .DEFAULT_GOAL := help
@@ -37,7 +39,7 @@ worker: .venv/.runtime ## One more worker on the data in ./var
 	@$(BIN)/signalbox worker
 
 test: .venv/.dev lint types imports ## Everything CI runs: lint, types, import rules, tests
-	@$(BIN)/pytest -q -m "not chaos and not bench" $(ARGS)
+	@$(BIN)/pytest -q -n $(JOBS) --dist loadfile -m "not chaos and not bench" $(ARGS)
 
 check: test ## The same as test
 
