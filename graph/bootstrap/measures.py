@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from graph.bootstrap.foundation import Foundation
-from graph.order.consigning import Consigning
-from graph.order.selling import Selling
+from graph.order.measuring import Measuring
 from graph.runtime.consignments import Consignments
 from graph.runtime.demand_book import DemandBook
 from graph.runtime.listening import Listener, Watch
@@ -29,6 +28,6 @@ def measure(base: Foundation) -> Measures:
     return Measures(
         consignees=consignees,
         demand=demand,
-        followers=(Consigning(base.store, consignees, base.systems.wms), Selling(base.store, demand)),
+        followers=(Measuring(base.store, consignees, demand, base.systems.wms),),
         watches=(Watch("demand", demand.watch),),
     )

@@ -13,6 +13,7 @@ from graph.bootstrap.reviews import ReviewArea
 from graph.bootstrap.settings import Settings
 from graph.effects import Effects
 from graph.order.asking import Asking
+from graph.order.claiming import Claiming
 from graph.order.earning import Earning
 from graph.order.nodes import OrderNodes
 from graph.order.parking import Parking
@@ -21,6 +22,7 @@ from graph.order.run import OrderRun
 from graph.order.state import OrderGraphState
 from graph.order.taping import Tapes
 from graph.order.threads import OrderThreads, graph_version
+from graph.runtime.claims import Claims
 from graph.runtime.degraded import DegradedSwitch
 from graph.runtime.degraded_orders import DegradedOrders
 from graph.runtime.examples import ExampleBook
@@ -47,6 +49,7 @@ def order_threads(
     reviews: ReviewArea,
     examples: ExampleBook,
     earning: Earning,
+    claims: Claims,
 ) -> OrderThreads:
     """Compile the workflow in force, which comes first, and the earlier ones whose threads may still be waiting."""
     reviewing = Reviewing(
@@ -63,6 +66,7 @@ def order_threads(
         nodes = OrderNodes(
             workflow, asking, reviewing, effects, store.journal,
             parking=parking, earning=earning, clock=store.clock, metrics=store.metrics, conflicts=conflicts,
+            claiming=Claiming(claims, store.clock),
         )  # fmt: skip
         builder = compile_graph(workflow, nodes, state_schema=OrderGraphState, context_schema=OrderRun)
         graphs[graph_version(workflow)] = builder.compile(checkpointer=store.checkpointer)

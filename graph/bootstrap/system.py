@@ -32,6 +32,7 @@ from graph.bootstrap.tier_3 import Tier3, follow
 from graph.bootstrap.waves import pick_waves
 from graph.effects import Effects
 from graph.order.arrivals import Arrivals
+from graph.order.claiming import Claiming
 from graph.order.controller import OrderController
 from graph.order.parking import Parking
 from graph.order.rescoring import Rescoring
@@ -240,12 +241,13 @@ async def _build(
     autonomy = earn(base, workflow, gate=governance.reports)
     staff = staff or (lambda carried, given: _agents(carried, given, governance.in_force))
     agents, reviews, examples = staff(workflow, ports), build_reviews(base), ExampleBook(base.engine, store.journal)
-    switch = DegradedSwitch(store, owner=owner, lease_ms=settings.lease_ms)
+    switch, claims = DegradedSwitch(store, owner=owner, lease_ms=settings.lease_ms), Claims(batcher, keys, conflicts)
     threads = order_threads(
         carried_workflows(workflow, settings), store, effects, parking, lambda carried: staff(carried, ports), switch=switch,
-        tapes=tapes, conflicts=conflicts, reviews=reviews, examples=examples, earning=autonomy.earning,
+        tapes=tapes, conflicts=conflicts, reviews=reviews, examples=examples, earning=autonomy.earning, claims=claims,
     )  # fmt: skip
-    controller = _controller(base, threads, effects, Rewaving(store, effects, workflow, agents, conflicts=conflicts))
+    rewaving = Rewaving(store, effects, workflow, agents, conflicts=conflicts)
+    controller = _controller(base, threads, effects, rewaving, claims)
     leadership = Leadership(batcher, keys, "relay", owner, lease_ms=settings.lease_ms)
     rescoring, waves = Rescoring(store, switch, workflow, agents, effects), pick_waves(base, agents, switch)
     tier_3 = follow(base, workflow, agents, effects, switch=switch, tapes=tapes)
@@ -281,7 +283,7 @@ async def _build(
         models=models,
         clocks=build_clocks(base),
         examples=examples,
-        claims=Claims(batcher, keys, conflicts),
+        claims=claims,
     )
 
 
@@ -290,7 +292,9 @@ def _effects(base: Foundation) -> Effects:
     return Effects(base.systems, base.store.ledger, base.clock, audit_keeps_up=guard.check)
 
 
-def _controller(base: Foundation, threads: OrderThreads, effects: Effects, rewaving: Rewaving) -> OrderController:
+def _controller(
+    base: Foundation, threads: OrderThreads, effects: Effects, rewaving: Rewaving, claims: Claims
+) -> OrderController:
     return OrderController(
         base.store,
         threads,
@@ -299,6 +303,7 @@ def _controller(base: Foundation, threads: OrderThreads, effects: Effects, rewav
         Rates(base.systems.erp, base.clock.now),
         remembered=Memory(base.audit).ended,
         rewaving=rewaving,
+        claiming=Claiming(claims, base.clock),
     )
 
 

@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable
 
 import orjson
 
+from domain.conflict import Party
 from domain.errors import TooLate
 from domain.order import Order, OrderProgress
 from domain.values import Plain
 from graph.effects import Effects
+from graph.order.claiming import Claiming, Contested
 from graph.order.release import refuse_if_gone, take_back
 from graph.order.run import OrderRun
 from graph.order.threads import OrderThreads
@@ -28,11 +30,12 @@ ENDED = frozenset({OrderProgress.CANCELLED, OrderProgress.CLOSED_EXTERNALLY})
 class Cancelling:
     """Cancels orders whose lease the caller holds."""
 
-    def __init__(self, store: Store, threads: OrderThreads, effects: Effects) -> None:
+    def __init__(self, store: Store, threads: OrderThreads, effects: Effects, claiming: Claiming) -> None:
         """All collaborators are shared by every order."""
         self._store = store
         self._threads = threads
         self._effects = effects
+        self._claiming = claiming
 
     async def requested(self, record: OrderRecord, token: int, load: Load) -> None:
         """Carry out the cancellation noted on the record, or refuse it as too late.
@@ -75,9 +78,10 @@ class Cancelling:
             run.cancel_from_channel = from_channel
             try:
                 await refuse_if_gone(run, self._effects)
-                await self.void_review(record, reason)
-                await take_back(run, self._effects, reason=reason)
-            except TooLate as late:
+                async with self._claiming.cancelling(run, reason=reason, by=Party.CUSTOMER):
+                    await self.void_review(record, reason)
+                    await take_back(run, self._effects, reason=reason)
+            except (TooLate, Contested) as late:
                 await self._write(record, token, record.progress, str(late), "order.cancel.refused")
                 return
         kind = f"order.progress.{OrderProgress.CANCELLED.value}"

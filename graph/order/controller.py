@@ -18,6 +18,7 @@ from graph.effects import Effects
 from graph.order.amending import refusal_in_release
 from graph.order.arrivals import Arrivals
 from graph.order.cancelling import ENDED, Cancelling
+from graph.order.claiming import Claiming
 from graph.order.editing import accepted, edited
 from graph.order.noticing import notice
 from graph.order.release import give_back, told_or_gone
@@ -49,7 +50,7 @@ class OrderController:
 
     def __init__(
         self, store: Store, threads: OrderThreads, effects: Effects, arrivals: Arrivals, rates: Rates,
-        *, remembered: Remembered, rewaving: Rewaving,
+        *, remembered: Remembered, rewaving: Rewaving, claiming: Claiming,
     ) -> None:  # fmt: skip
         """All collaborators are shared by every order."""
         self._store = store
@@ -58,7 +59,7 @@ class OrderController:
         self._arrivals = arrivals
         self._rates = rates
         self._versions = Versions(store, remembered)
-        self._cancelling = Cancelling(store, threads, effects)
+        self._cancelling = Cancelling(store, threads, effects, claiming)
         self._rewaving = rewaving
 
     async def handle(self, delivery: Delivery) -> None:

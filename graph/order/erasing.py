@@ -18,6 +18,7 @@ from domain.personal import Person
 from graph.order.person import PersonalStores, PersonFinder
 from graph.runtime.audit_chain import ChainKey
 from graph.runtime.audit_erasure import AuditErasure, ErasedBy
+from graph.runtime.consignments import Consignments
 from graph.runtime.erasure_sql import compact, drop_shared_values, scrub, taped_orders
 from graph.runtime.erasures import Erasure, ErasurePlan, ErasureReport, ErasureState
 from graph.runtime.intake import TOPIC as INTAKE
@@ -190,6 +191,7 @@ class CustomerErasure:
         await self._at.working.renew_letters()
         reviews = await self._reviews(tenant, plan.orders)
         for order_id in plan.orders:
+            await Consignments(self._at.store.batcher, keys).drop(tenant, order_id)
             await self._at.working.drop_order(tenant, order_id, thread_of(tenant, order_id))
         swept, left = await self._at.working.sweep(threads, reviews, person)
         return gone + swept, entries, left

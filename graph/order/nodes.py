@@ -16,6 +16,7 @@ from graph.effects import CancelRequested, Effects
 from graph.gate import GateAction, Ground, Judgement, Policy, judge
 from graph.order.amending import LateAmendment
 from graph.order.asking import OURS, Asking
+from graph.order.claiming import Claiming, Contested
 from graph.order.earning import AutonomyWithdrawn, Earning
 from graph.order.parking import Parking
 from graph.order.release import give_back, release, take_back
@@ -48,9 +49,11 @@ class OrderNodes:
         clock: Clock,
         metrics: Metrics,
         conflicts: ConflictPolicy,
+        claiming: Claiming,
     ) -> None:
         """All collaborators are shared by every run; ``conflicts`` settles what agents contradict each other in."""
         self._earning = earning
+        self._claiming = claiming
         self._workflow = workflow
         self._parking = parking
         self._asking = asking
@@ -185,7 +188,10 @@ class OrderNodes:
             blocking = [node for stage in self._workflow.stages for node in stage]
             run.permitted = self._earning.permit(run, blocking, approved, self._effects)
             try:
-                detail = await release(run, self._effects)
+                async with self._claiming.releasing(run, approved):
+                    detail = await release(run, self._effects)
+            except Contested as against:
+                return Command(goto="request_review", update=against.asked(len(self._workflow.stages)))
             except AutonomyWithdrawn as lost:
                 return Command(goto="request_review", update=_withdrawn(lost, len(self._workflow.stages)))
             except CancelRequested as asked:
@@ -216,7 +222,8 @@ class OrderNodes:
 
         async def cancel(state: OrderGraphState, runtime: Runtime[OrderRun]) -> dict[str, Any]:
             detail = state.get("detail", "cancelled")
-            await take_back(runtime.context, self._effects, reason=detail)
+            async with self._claiming.cancelling(runtime.context, reason=detail):
+                await take_back(runtime.context, self._effects, reason=detail)
             return {"outcome": OrderProgress.CANCELLED.value, "detail": detail}
 
         return cancel

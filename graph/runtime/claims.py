@@ -21,7 +21,7 @@ from graph.runtime.atomics import PRELUDE
 from graph.runtime.connection import Batcher
 from graph.runtime.journal import TOPIC as JOURNAL
 from graph.runtime.journal import millis, pairs, text
-from graph.runtime.keys import Keyspace
+from graph.runtime.keys import STATE_TTL_S, Keyspace
 from graph.runtime.scripts import Script
 
 REMEMBERED = timedelta(hours=24)
@@ -51,6 +51,16 @@ while at < #ARGV do
 end
 keep(doc, claims); keep(doc, doc)
 return {'written', {}}
+"""
+)
+
+
+_VACATE = Script(
+    f"""
+local claims = KEYS[1]
+if redis.call('HDEL', claims, ARGV[1]) == 1 then redis.call('HINCRBY', claims, 'rev', 1) end
+redis.call('EXPIRE', claims, {STATE_TTL_S})
+return 1
 """
 )
 
@@ -113,6 +123,37 @@ class Claims:
                 return claim
             rev, kept = moved
         raise StoreUnavailable(f"{entity.entity_type} {entity.entity_id} is claimed by too many at once; try again")
+
+    async def occupy(self, entity: Entity, side: Side, *, at: datetime) -> Claim:
+        """Claim a facet and begin in one step: the claim is ``BEGUN``, or says what stands against it.
+
+        The caller holds the entity's lease: whatever the same agent claimed there before has ended, by a crash or by
+        what is asked for now, and gives way. So a claim left behind never stands in its own workflow's way.
+
+        Raises:
+            InputError: the policy does not know the facet or the action.
+            StoreUnavailable: no answer; asking again is safe.
+        """
+        self.policy.stance(side.facet, side.action)
+        async with self._turn(entity):
+            rev, kept = "0", dict[str, Claim]()
+            for _ in range(ATTEMPTS):
+                own = [key for key, claim in kept.items() if claim.side.agent == side.agent]
+                others = {key: claim for key, claim in kept.items() if key not in own}
+                claim, changes = self._settle(entity, side, others, at=at, expires_at=None)
+                changes.fields = dict.fromkeys(own, "") | changes.fields
+                if claim.state is ClaimState.GRANTED:
+                    claim = claim.model_copy(update={"state": ClaimState.BEGUN})
+                    changes.put(claim)
+                moved = await self._write(entity, rev, changes, at=at)
+                if moved is None:
+                    return claim
+                rev, kept = moved
+        raise StoreUnavailable(f"{entity.entity_type} {entity.entity_id} is claimed by too many at once; try again")
+
+    async def vacate(self, entity: Entity, side: Side) -> None:
+        """Give up what was occupied, in one step. Twice is the same as once."""
+        await self._redis.script(_VACATE, [self._keys.claims(entity.thread)], [_key(side.decision_id, side.facet)])
 
     def _settle(
         self, entity: Entity, side: Side, kept: dict[str, Claim], *, at: datetime, expires_at: datetime | None
