@@ -27,6 +27,7 @@ from api.routes import (
     examples,
     governance,
     health,
+    hooks,
     orders,
     problem_types,
     reviews,
@@ -39,6 +40,7 @@ from api.services import OrderDesk
 from api.slack.interactions import SlackServices
 from api.tenants import Tenants
 from domain.errors import ConfigError, SignalboxError
+from graph.bootstrap.contacts import Contacts
 
 API_VERSION = "1"
 """Of the contract under /v1."""
@@ -55,6 +57,7 @@ _ROUTERS = (
     costs,
     stream,
     health,
+    hooks,
     problem_types,
     slack,
 )
@@ -69,6 +72,7 @@ def create_app(
     limits: Limits | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     slack: SlackServices | None = None,
+    contacts: Contacts | None = None,
 ) -> FastAPI:
     """The HTTP API in front of a desk, with the console's pages when there is one.
 
@@ -80,7 +84,14 @@ def create_app(
     guard = Guard(tenants, limiter, now=now)
     app = FastAPI(title="Signalbox", version=API_VERSION, docs_url=None, redoc_url=None)
     app.state.context = ApiContext(
-        desk=desk, tenants=tenants, guard=guard, idempotency=idempotency, metrics=metrics, now=now, slack=slack
+        desk=desk,
+        tenants=tenants,
+        guard=guard,
+        idempotency=idempotency,
+        metrics=metrics,
+        now=now,
+        slack=slack,
+        contacts=contacts,
     )
     for module in _ROUTERS:
         app.include_router(module.router)

@@ -12,6 +12,7 @@ from api.metrics import ApiMetrics
 from api.security import Guard
 from api.services import OrderDesk
 from api.tenants import Tenants
+from graph.bootstrap.contacts import Contacts
 
 if TYPE_CHECKING:
     from api.slack.interactions import SlackServices
@@ -30,6 +31,8 @@ class ApiContext:
     """The current instant, UTC."""
     slack: "SlackServices | None" = None
     """What answers clicks from Slack, when a workspace is connected."""
+    contacts: Contacts | None = None
+    """What takes the news of carriers and help desks."""
 
 
 def context_of(request: Request) -> ApiContext:

@@ -82,7 +82,10 @@ def application(box: Signalbox, tenants: Tenants) -> FastAPI:
     box.review_channels.people = tenants.slack_user
     desk, idempotency = Desk(box), RedisIdempotencyStore(box.store.batcher, box.keys)
     console = open_console(box, desk, tenants)
-    return create_app(desk, tenants, idempotency, console=console, now=box.clock.now, slack=slack_services(box))
+    return create_app(
+        desk, tenants, idempotency,
+        console=console, now=box.clock.now, slack=slack_services(box), contacts=box.contacts,
+    )  # fmt: skip
 
 
 def slack_services(box: Signalbox) -> SlackServices | None:

@@ -19,6 +19,7 @@ from domain.money import exponent
 from domain.order import Channel
 from domain.review_case import Actor
 from tools.channels import ShopSecret
+from tools.senders import Sender, SenderSecret
 
 MIN_SECRET_BYTES = 16
 _NAME = r"^[a-z0-9][a-z0-9-]{0,39}$"
@@ -129,6 +130,19 @@ class ShopAccess(_Strict):
         )
 
 
+class SenderAccess(_Strict):
+    """What proves that a webhook comes from the tenant's account at a tracking aggregator or help desk."""
+
+    sender: Sender
+    secrets: tuple[str, ...] = Field(min_length=1)
+    """Every secret still valid: the new and the old one while it is being changed."""
+
+    @field_validator("secrets")
+    @classmethod
+    def _strong(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_refuse_weak(secret) for secret in value)
+
+
 class Reviewer(_Strict):
     """A person who answers reviews, by name and roles alone; ``Person`` says more."""
 
@@ -159,6 +173,7 @@ class Tenant(_Strict):
     """IANA name."""
     api_keys: tuple[ApiKey, ...] = ()
     shops: tuple[ShopAccess, ...] = ()
+    senders: tuple[SenderAccess, ...] = ()
     reviewers: tuple[Reviewer, ...] = ()
     people: tuple[Person, ...] = ()
     """When there are people or reviewers, only they may be named as the person behind a key."""
@@ -230,6 +245,7 @@ class Tenants:
         self._keys: dict[str, tuple[Tenant, ApiKey]] = {}
         self._secrets: dict[str, tuple[ShopSecret, ...]] = {}
         key_ids: set[str] = set()
+        self._senders: dict[Sender, tuple[SenderSecret, ...]] = {}
         shops: set[tuple[str, str]] = set()
         for tenant in tenants:
             if tenant.tenant in self._tenants:
@@ -247,6 +263,19 @@ class Tenants:
                     )
                 shops.add((shop.channel, shop.shop))
                 self._secrets[shop.channel] = (*self.secrets(shop.channel), *shop.secrets_of(tenant.tenant))
+            self._add_senders(tenant)
+
+    def _add_senders(self, tenant: Tenant) -> None:
+        for access in tenant.senders:
+            known = self.sender_secrets(access.sender)
+            if any(secret == one.secret and one.tenant != tenant.tenant for one in known for secret in access.secrets):
+                raise ValueError(f"two tenants share a secret of {access.sender}; a webhook could be either's")
+            added = (SenderSecret(tenant=tenant.tenant, secret=secret) for secret in access.secrets)
+            self._senders[access.sender] = (*known, *added)
+
+    def sender_secrets(self, sender: Sender) -> tuple[SenderSecret, ...]:
+        """The signing secrets of every tenant's account at a sender."""
+        return self._senders.get(sender, ())
 
     def __iter__(self) -> Iterator[Tenant]:
         """Every tenant, in the file's order."""

@@ -15,6 +15,7 @@ from domain.ports import Agent
 from graph.bootstrap import safety
 from graph.bootstrap.autonomy import EarnedAutonomy, earn
 from graph.bootstrap.clocks import build_clocks
+from graph.bootstrap.contacts import Contacts, build_contacts
 from graph.bootstrap.foundation import Foundation, lay
 from graph.bootstrap.governance import Governance, govern
 from graph.bootstrap.measures import Measures, measure
@@ -158,6 +159,8 @@ class Signalbox(Foundation):
     """The gateway to language models, and what they cost."""
     clocks: PromiseClocks
     """Reply times, return windows and refund deadlines that run against us."""
+    contacts: Contacts
+    """What carriers and help desks tell."""
 
     @property
     def followers(self) -> tuple[Listener, ...]:
@@ -172,6 +175,7 @@ class Signalbox(Foundation):
             *self.governance.followers,
             *self.promotion.followers,
             *self.suppliers.listeners,
+            *self.contacts.listeners,
         )
 
     @property
@@ -251,6 +255,7 @@ async def _build(
     leadership = Leadership(batcher, keys, "relay", owner, lease_ms=settings.lease_ms)
     rescoring, waves = Rescoring(store, switch, workflow, agents, effects), pick_waves(base, agents, switch)
     tier_3 = follow(base, workflow, agents, effects, switch=switch, tapes=tapes)
+    clocks = build_clocks(base)
     suppliers = build_suppliers(base, effects=effects, reviews=reviews, conflicts=conflicts)
     return Signalbox(
         **vars(base),
@@ -281,7 +286,8 @@ async def _build(
         tier_3=tier_3,
         promotion=promotion,
         models=models,
-        clocks=build_clocks(base),
+        clocks=clocks,
+        contacts=build_contacts(base, clocks, controller),
         examples=examples,
         claims=claims,
     )

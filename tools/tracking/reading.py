@@ -62,12 +62,14 @@ def instant(text: object, country: str) -> tuple[datetime, bool] | None:
         found = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
     except ValueError:
         return None
-    if found.tzinfo is not None:
-        return found.astimezone(UTC), True
     zone = _ZONES.get(country)
-    if zone is None:
+    if found.tzinfo is None and zone is None:
         return found.replace(tzinfo=UTC), False
-    return found.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC), True
+    placed = found if found.tzinfo is not None or zone is None else found.replace(tzinfo=ZoneInfo(zone))
+    try:
+        return placed.astimezone(UTC), True
+    except OverflowError:  # the last hours of year 9999, or the first of year 1
+        return None
 
 
 def mapping(value: object, what: str) -> Mapping[str, Any]:
