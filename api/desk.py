@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 import orjson
-from sqlalchemy import text as sql
 
 from api.autonomy import standings
 from api.costs import budgets, costs, narrowed, order_cost
 from api.governance import GovernanceDesk
+from api.health import health
 from api.live_events import LiveEvents
 from api.registry import inventory, registered
 from api.review_views import ReviewViews
-from api.services import Accepted, Check, Health, Json, Submission
-from domain.errors import NotFound, SignalboxError, StoreUnavailable, TooLate
+from api.services import Accepted, Health, Json, Submission
+from domain.errors import NotFound, TooLate
 from domain.event import Event
 from domain.example import require_teacher
 from domain.ids import OrderId, TenantId, stable_id
@@ -276,30 +276,7 @@ class Desk(ReviewViews):
 
     async def health(self) -> Health:
         """Whether orders can be taken now."""
-        checks = {"redis": await self._check_redis(), "audit": await self._check_audit()}
-        checks["workflow"] = Check(
-            ok=self._box.workflow.enabled,
-            detail="the order workflow is on" if self._box.workflow.enabled else "the order workflow is switched off",
-        )
-        return Health(ready=all(check.ok for name, check in checks.items() if name != "workflow"), checks=checks)
-
-    async def _check_redis(self) -> Check:
-        try:
-            await self._box.store.batcher.execute("PING")
-        except (StoreUnavailable, SignalboxError) as away:
-            return Check(ok=False, detail=str(away))
-        return Check(ok=True, detail="answers")
-
-    async def _check_audit(self) -> Check:
-        try:
-            async with self._box.engine.connect() as connection:
-                await connection.execute(sql("SELECT 1"))
-            status = await self._box.relay.status()
-        except Exception as away:  # noqa: BLE001  # a probe reports whatever is wrong with the database, it never fails itself
-            return Check(ok=False, detail=f"the audit database does not answer ({type(away).__name__})")
-        behind = status.oldest_ms / 1000
-        late = behind > self._box.settings.audit_max_lag_s
-        return Check(ok=not late, detail=f"{status.behind} events behind, the oldest {behind:.0f} s old")
+        return await health(self._box)
 
     def metrics(self) -> bytes:
         """The instruments in the Prometheus text format."""

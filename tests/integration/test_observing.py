@@ -11,10 +11,11 @@ import pytest
 from api.figures import agent_latencies, funnel, stuck_orders
 from api.serving import application
 from domain.automation import reserved
-from domain.ids import TenantId
+from domain.ids import Sku, TenantId, WarehouseId
+from domain.inventory import StockSnapshot
 from domain.order import OrderProgress
 from tests.support.api_desk import key_of, two_tenants
-from tests.support.system import TENANT, Rig, fast_settings, for_review, native_order, running
+from tests.support.system import SKU, TENANT, Rig, fast_settings, for_review, native_order, running
 from tests.support.waiting import wait_until
 
 AUTOMATIONS = """automations:
@@ -153,3 +154,36 @@ async def test_figures_from_a_running_system(rig: Rig) -> None:
     assert 'ops_stuck_orders{stage="tier_1"} 0.0' in page
     assert 'ops_funnel_orders{outcome="reached",stage="released"} 3.0' in page
     assert held.order_id not in page
+
+
+async def test_health_turns_red_for_a_reason(rig: Rig) -> None:
+    """Issue 6.3: each check is one sentence; late feeds name their warehouses; a database that is away takes readiness away."""
+    fine = await rig.desk.health()
+    assert fine.ready
+    assert {"redis", "sql", "audit", "feeds", "workflow"} == set(fine.checks)
+    assert all(check.ok and check.detail for check in fine.checks.values())
+    now = rig.box.clock.now()
+    for site, age in (("HKG", timedelta(minutes=10)), ("SIN", timedelta(0))):
+        counted = StockSnapshot(warehouse=WarehouseId(site), sku=Sku(SKU), on_hand=5, held=0, as_of=now - age)
+        await rig.box.feed.take(counted, now=now)
+    partly = (await rig.desk.health()).checks["feeds"]
+    assert partly.ok
+    assert "HKG" in partly.detail
+    await rig.box.feed.retire(WarehouseId("SIN"))
+    late = await rig.desk.health()
+    assert late.ready
+    assert not late.checks["feeds"].ok
+    file = rig.box.settings.home / "signalbox.sqlite3"
+    moved = file.with_name("away.sqlite3")
+    await rig.box.engine.dispose()
+    file.rename(moved)
+    file.mkdir()
+    try:
+        red = await rig.desk.health()
+    finally:
+        file.rmdir()
+        moved.rename(file)
+        await rig.box.engine.dispose()
+    assert not red.ready
+    assert not red.checks["sql"].ok
+    assert "database" in red.checks["sql"].detail
