@@ -254,8 +254,7 @@ async def _build(
     controller = _controller(base, threads, effects, rewaving, claims)
     leadership = Leadership(batcher, keys, "relay", owner, lease_ms=settings.lease_ms)
     rescoring, waves = Rescoring(store, switch, workflow, agents, effects), pick_waves(base, agents, switch)
-    tier_3 = follow(base, workflow, agents, effects, switch=switch, tapes=tapes)
-    clocks = build_clocks(base)
+    tier_3, clocks = follow(base, workflow, agents, effects, switch=switch, tapes=tapes), build_clocks(base)
     suppliers = build_suppliers(base, effects=effects, reviews=reviews, conflicts=conflicts)
     return Signalbox(
         **vars(base),
