@@ -10,6 +10,7 @@ from api.costs import budgets, costs, narrowed, order_cost
 from api.governance import GovernanceDesk
 from api.health import health
 from api.live_events import LiveEvents
+from api.purchasing import PurchasingDesk
 from api.registry import inventory, registered
 from api.review_views import ReviewViews
 from api.services import Accepted, Health, Json, Submission
@@ -30,6 +31,9 @@ from graph.runtime.orders import OrderRecord, happening, thread_of
 from graph.runtime.why import explain, withheld
 from tools.channels.protocol import DeliveryKind
 
+EXPLAINED = ("order", "purchase_order", "sku")
+"""What may be asked about; the first kind that has a record under the id is told of."""
+
 
 class Desk(ReviewViews):
     """Implements ``api.services.OrderDesk`` on the working store and the audit."""
@@ -39,6 +43,7 @@ class Desk(ReviewViews):
         super().__init__(box)
         self._live = LiveEvents(box)
         self.governance = GovernanceDesk(box)
+        self.purchasing = PurchasingDesk(box, self)
 
     async def submit(self, submission: Submission) -> Accepted:
         """Make the delivery durable, once, before returning.
@@ -143,13 +148,17 @@ class Desk(ReviewViews):
         return view | {"cancel_requested": True}
 
     async def audit(self, tenant: TenantId, entity_id: str) -> Json:
-        """Who acted on the order, when, why, with which versions and inputs.
+        """Who acted on an order, a purchase order or an SKU, when, why, with which versions and inputs.
 
         Raises:
             NotFound: nothing is recorded under this id in this tenant.
         """
-        rows = await self._box.audit.entity(tenant, "order", entity_id)
-        live = await self._live.of_order(tenant, entity_id, known={row.event_id for row in rows})
+        rows, live = [], []
+        for kind in EXPLAINED:
+            rows = await self._box.audit.entity(tenant, kind, entity_id)
+            live = await self._live.of_entity(tenant, kind, entity_id, known={row.event_id for row in rows})
+            if rows or live:
+                break
         explained = explain(rows, live)
         asked = [step.review_id for step in explained.reviews if step.state is ReviewState.OPEN]
         if any([await self.blind(tenant, one) for one in asked]):

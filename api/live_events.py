@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator, Collection
 import orjson
 
 from domain.event import Event
-from domain.ids import TenantId
+from domain.ids import TenantId, thread_id
 from graph.bootstrap.system import Signalbox
 from graph.runtime.journal import TOPIC as JOURNAL
 from graph.runtime.journal import text
-from graph.runtime.orders import thread_of
 
 _BATCH = 100
 _POLL_S = 0.25
@@ -25,9 +24,9 @@ class LiveEvents:
         """``box`` is the running system."""
         self._box = box
 
-    async def of_order(self, tenant: str, order_id: str, *, known: Collection[str]) -> list[Event]:
-        """The order's events in the journal, oldest first, without those whose ids are ``known``."""
-        thread = thread_of(tenant, order_id)
+    async def of_entity(self, tenant: str, kind: str, entity_id: str, *, known: Collection[str]) -> list[Event]:
+        """An entity's events in the journal, oldest first, without those whose ids are ``known``."""
+        thread = thread_id(tenant, kind, entity_id)
         stream = self._box.keys.stream(JOURNAL, self._box.keys.shard_of(thread))
         entries = await self._box.store.batcher.execute("XREVRANGE", stream, "+", "-", "COUNT", _LOOK_BACK)
         found = []

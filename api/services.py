@@ -118,12 +118,52 @@ class Governing(Protocol):
         """Every table agents decide by: what is in force, its versions and publications."""
 
 
+class Purchasing(Protocol):
+    """Purchase orders and what starts them."""
+
+    async def start(self, tenant: TenantId, skus: Sequence[str], *, key: str, by: str, alert: bool) -> Json:
+        """Look at SKUs and start what needs ordering; the same key again leads to the same orders."""
+
+    async def listed(self, tenant: TenantId, states: Sequence[str] = (), *, limit: int = 200) -> Json:
+        """Purchase orders and cycle times by supplier.
+
+        Raises:
+            NotFound: there is no such state.
+        """
+
+    async def shown(self, tenant: TenantId, number: str) -> Json:
+        """One purchase order with letter, chain and open question.
+
+        Raises:
+            NotFound: there is none of that number in this tenant.
+        """
+
+    async def decide(
+        self,
+        tenant: TenantId,
+        number: str,
+        answer: ReviewAnswer,
+        roles: frozenset[str],
+        *,
+        limit_usd_minor: int | None = None,
+    ) -> Json:
+        """Answer what is asked about a purchase order.
+
+        Raises:
+            NotFound, Conflict, Forbidden, AlreadyDecided, UnprocessableOrder: see ``OrderDesk.decide``.
+        """
+
+
 class OrderDesk(Protocol):
     """The order workflow as the API sees it. Every call is confined to one tenant; what is not there is NotFound."""
 
     @property
     def governance(self) -> Governing:
         """What governs the agents."""
+
+    @property
+    def purchasing(self) -> Purchasing:
+        """Purchase orders."""
 
     async def submit(self, submission: Submission) -> Accepted:
         """Make the delivery durable, once, before returning.

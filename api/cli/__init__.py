@@ -34,6 +34,7 @@ from api.cli import (
     serve,
     shadow,
     shadow_live,
+    suppliers,
     topology,
     versions,
     what_if,
@@ -72,6 +73,7 @@ app.add_typer(serve.sandbox, name="sandbox")
 app.add_typer(orders.app, name="orders")
 app.add_typer(reviews.app, name="reviews")
 app.command("doctor")(doctor.doctor)
+app.add_typer(suppliers.app, name="suppliers")
 app.command("registry")(registry.registry)
 app.command("why")(why.why)
 app.add_typer(versions.app, name="versions")

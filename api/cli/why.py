@@ -39,11 +39,11 @@ _SHOWN = [
 
 def why(
     context: typer.Context,
-    entity_id: Annotated[str, typer.Argument(metavar="ID", help="An order id.")],
+    entity_id: Annotated[str, typer.Argument(metavar="ID", help="An order id, a purchase order's number or an SKU.")],
     tenant: OfTenant = None,
     as_json: AsJson = False,
 ) -> None:
-    """Explain an order from the audit: who did what, when, why, with which versions and inputs, and who overrode."""
+    """Explain an order or a purchase order from the audit: who did what, when, why, with which versions and inputs, and who overrode."""
     explained = run(_explain(invocation_of(context), entity_id, tenant))
     if as_json:
         print_json(explained)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from api.desk import Desk
 from domain.effect import EffectKind
-from domain.errors import Conflict, Forbidden, UnprocessableOrder
-from domain.ids import Sku
+from domain.errors import Conflict, Forbidden, NotFound, UnprocessableOrder
+from domain.ids import Sku, TenantId
 from domain.purchasing import PurchaseOrderState
 from domain.review import ReviewAction, ReviewState
 from domain.supply import PriceBreak
@@ -187,3 +188,27 @@ async def test_with_only_this_workflow_orders_are_kept_and_start_nothing(tmp_pat
             return (await rig.box.bus.lag("intake", "controller")).undelivered >= 1
 
         await wait_until(stored, "the order event waits on the topic")
+
+
+async def test_the_cycle_is_measured_and_explained(shop: Shop) -> None:
+    """F37: minutes from trigger to sent by supplier, work apart from waiting; the audit explains the order by its number."""
+    desk = Desk(shop.box)
+    sku = await shop.sells(offers=[offer("", "V-CN-04")])
+    number = (await shop.alert(sku)).started[0].number
+    shown = await desk.purchasing.shown(TENANT, number)
+    assert shown["number"] == number
+    await shop.answer(await shop.asked(number), ReviewAction.APPROVE)
+    await shop.over(number)
+    cycle = (await desk.purchasing.listed(TENANT, ["sent"]))["cycle_minutes"]["V-CN-04"]
+    assert cycle["orders"] == 1
+    assert 0 < cycle["work"] <= cycle["trigger_to_sent"] < 1
+    assert cycle["waiting_for_approval"] == pytest.approx(cycle["trigger_to_sent"] - cycle["work"], abs=0.01)
+    assert cycle["waiting_for_supplier"] is None
+    explained = await desk.audit(TENANT, number)
+    asked = {entry["actor"] for entry in explained["entries"]}
+    assert {"demand_forecast", "supplier_choice", "purchase_order_draft", "purchase_order_verification"} <= asked
+    assert any("effect.applied" in entry["event"] for entry in explained["entries"])
+    with pytest.raises(NotFound):
+        await desk.purchasing.shown(TENANT, "PO-1900-000001")
+    with pytest.raises(NotFound):
+        await desk.purchasing.shown(TenantId("other"), number)

@@ -65,6 +65,30 @@ class MemoryGovernance:
         return []
 
 
+class MemoryPurchasing:
+    """One purchase order of one tenant."""
+
+    def __init__(self, desk: "MemoryDesk") -> None:
+        self._desk = desk
+
+    async def start(self, tenant: TenantId, skus: Sequence[str], *, key: str, by: str, alert: bool) -> Json:
+        return {"started": [], "covered": dict.fromkeys(skus, "enough"), "refused": {}}
+
+    async def listed(self, tenant: TenantId, states: Sequence[str] = (), *, limit: int = 200) -> Json:
+        return {"purchase_orders": [], "cycle_minutes": {}}
+
+    async def shown(self, tenant: TenantId, number: str) -> Json:
+        await self._desk.order(tenant, "storefront-web-1")
+        return {"number": number, "state": "in_review"}
+
+    async def decide(
+        self, tenant: TenantId, number: str, answer: ReviewAnswer, roles: frozenset[str],
+        *, limit_usd_minor: int | None = None,
+    ) -> Json:  # fmt: skip
+        await self._desk.order(tenant, "storefront-web-1")
+        return {"entity_id": number, "state": "decided"}
+
+
 class MemoryDesk:
     """The order desk as a dictionary: keeps what it is given, refuses as the real one does, fails when told to."""
 
@@ -82,6 +106,7 @@ class MemoryDesk:
         self.log: list[tuple[str, str, str]] = []
         self._news = asyncio.Condition()
         self.governance = MemoryGovernance(self)
+        self.purchasing = MemoryPurchasing(self)
 
     async def _reach(self) -> None:
         if self.gate is not None:

@@ -29,6 +29,8 @@ GET  /v1/examples/{example_id}                    no         yes     yes        
 GET  /v1/orders/{order_id}                        yes        yes     no          yes no      yes     no
 GET  /v1/orders/{order_id}/replay                 no         no      no          yes no      yes     no
 GET  /v1/policies                                 no         no      no          yes no      yes     no
+GET  /v1/purchase-orders                          no         no      yes         yes yes     yes     no
+GET  /v1/purchase-orders/{number}                 no         no      yes         yes yes     yes     no
 GET  /v1/registry                                 no         yes     yes         yes no      yes     no
 GET  /v1/reviews                                  no         yes     yes         yes yes     yes     no
 GET  /v1/reviews/measures                         no         no      no          yes yes     yes     no
@@ -45,6 +47,8 @@ POST /v1/examples/{example_id}/undo               no         no      no         
 POST /v1/orders                                   yes        no      no          yes no      yes     no
 POST /v1/orders/{order_id}/cancel                 yes        yes     no          yes no      yes     no
 POST /v1/orders/{order_id}/what-if                no         no      no          yes no      yes     no
+POST /v1/purchase-orders                          no         no      yes         yes no      yes     yes
+POST /v1/purchase-orders/{number}/decision        no         no      yes         no  yes     yes     no
 POST /v1/reviews/bulk                             no         yes     yes         yes yes     yes     no
 POST /v1/reviews/{review_id}/ask                  no         yes     yes         yes yes     yes     no
 POST /v1/reviews/{review_id}/assign               no         yes     yes         yes yes     yes     no
@@ -79,6 +83,8 @@ BODIES: dict[str, Any] = {
     "/v1/orders/{order_id}/cancel": {"reason": "changed mind"},
     "/v1/orders/{order_id}/what-if": {"set": {"ship_to.country": "SG"}},
     "/v1/reviews/{review_id}/decision": approval(),
+    "/v1/purchase-orders": {"alert_id": "a-1", "skus": ["SB-00001"]},
+    "/v1/purchase-orders/{number}/decision": approval(),
     "/v1/reviews/{review_id}/assign": {"to": "user:mei"},
     "/v1/reviews/{review_id}/snooze": {"until": "2026-11-23T00:00:00Z"},
     "/v1/reviews/{review_id}/comment": {"text": "seen"},
