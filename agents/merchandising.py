@@ -175,15 +175,7 @@ def _possible(situation: Situation, admitted: Sequence[Step]) -> tuple[dict[Step
 def _forbidden(situation: Situation, listing: Listing, step: Step) -> str:
     """Why a step may not be taken on a channel; empty when it may."""
     if step is Step.PRICE:
-        running = _promotion(situation, listing)
-        if running:
-            return f"the advertised promotion {running.promotion_id} runs until {running.ends.isoformat()}"
-        if situation.essential:
-            return "prices of essential goods are not raised when they get scarce"
-        if listing.channel.marketplace:
-            return "the marketplace forbids raising prices of scarce goods"
-        if situation.raised.get(listing.channel, 0.0) + PRICE_STEP > PRICE_MOST + 1e-9:
-            return f"the price stands {situation.raised[listing.channel]:.0%} up already, {PRICE_MOST:.0%} is the most"
+        return _price_forbidden(situation, listing)
     if step is Step.BACKORDER:
         if listing.channel.marketplace:
             return "the marketplace does not allow selling goods still to come"
@@ -193,6 +185,19 @@ def _forbidden(situation: Situation, listing: Listing, step: Step) -> str:
         return "the marketplace sets the days to ship"
     if step is Step.HIDE and _promotion(situation, listing):
         return "an advertised promotion must stay visible"
+    return ""
+
+
+def _price_forbidden(situation: Situation, listing: Listing) -> str:
+    running = _promotion(situation, listing)
+    if running:
+        return f"the advertised promotion {running.promotion_id} runs until {running.ends.isoformat()}"
+    if situation.essential:
+        return "prices of essential goods are not raised when they get scarce"
+    if listing.channel.marketplace:
+        return "the marketplace forbids raising prices of scarce goods"
+    if situation.raised.get(listing.channel, 0.0) + PRICE_STEP > PRICE_MOST + 1e-9:
+        return f"the price stands {situation.raised[listing.channel]:.0%} up already, {PRICE_MOST:.0%} is the most"
     return ""
 
 
