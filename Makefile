@@ -76,6 +76,8 @@ bench: .venv/.bench ## Throughput and latency, as ratios against peers in the sa
 	@.venv/bench/bin/python -m evals.bench.routing
 	@.venv/bench/bin/python -m evals.facility_location
 	@.venv/bench/bin/python -m evals.bench.fraud
+	@.venv/bench/bin/python -m evals.bench.demand
+	@.venv/bench/bin/python -m evals.merchandising_simulation
 
 lock: ## Compile the hashed locks anew (needs uv)
 	uv pip compile pyproject.toml --group build --universal --generate-hashes --no-header --no-annotate -q -o requirements.lock

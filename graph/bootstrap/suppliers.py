@@ -10,6 +10,7 @@ from domain.review_case import WorkHandler
 from graph.bootstrap.foundation import Foundation
 from graph.bootstrap.reviews import ReviewArea
 from graph.effects import Effects
+from graph.runtime.claims import Claims
 from graph.runtime.leases import Leadership
 from graph.runtime.listening import Listener, Watch
 from graph.runtime.purchase_mail import PurchaseMail
@@ -23,11 +24,13 @@ from graph.supplier.asking import SupplyAsking
 from graph.supplier.chains import SupplyChains
 from graph.supplier.chasing import UnansweredOrders
 from graph.supplier.controller import SupplyController
+from graph.supplier.late_reorders import LateReorders
 from graph.supplier.nodes import SupplyNodes
 from graph.supplier.reviewed import ReviewedPurchases
 from graph.supplier.reviewing import SupplyReviewing
 from graph.supplier.run import SupplyRun
 from graph.supplier.scanning import SupplyScan
+from graph.supplier.slowing import Slowing
 from graph.supplier.standing import StandingTerms
 from graph.supplier.state import SupplyGraphState
 from graph.supplier.threads import SupplyThreads, graph_version
@@ -69,6 +72,8 @@ class SupplierArea:
     """Where suppliers' answers are taken."""
     decisions: AnswerDecisions
     unanswered: UnansweredOrders
+    slowing: Slowing
+    """Slows sales of what will run out, and undoes it."""
 
     @property
     def elsewhere(self) -> dict[str, WorkHandler]:
@@ -78,14 +83,18 @@ class SupplierArea:
     @property
     def listeners(self) -> tuple[Listener, ...]:
         """Who acts on messages; nobody while the workflow is switched off."""
-        return (self.controller, self.decisions) if self.workflow.enabled else ()
+        found = (self.controller, self.decisions, LateReorders(self.cases, self.slowing))
+        return found if self.workflow.enabled else ()
 
     @property
     def watches(self) -> tuple[Watch, ...]:
         """What a worker runs beside the messages."""
-        if not self.workflow.enabled:
-            return ()
-        return (Watch("supply_scan", self.scan.watch), Watch("unanswered", self.unanswered.watch))
+        found = (
+            Watch("supply_scan", self.scan.watch),
+            Watch("unanswered", self.unanswered.watch),
+            Watch("slowing", self.slowing.watch),
+        )
+        return found if self.workflow.enabled else ()
 
 
 def build_suppliers(
@@ -123,17 +132,17 @@ def build_suppliers(
     lead = Leadership(store.batcher, base.keys, "supply_scan", base.owner, lease_ms=base.settings.lease_ms)
     scan = SupplyScan(chains, ports, base.clock, lead=lead, every_h=base.settings.supplier_scan_hours)
     return SupplierArea(
-        workflow=workflow,
-        ports=ports,
-        orders=orders,
-        cases=cases,
-        chains=chains,
-        scan=scan,
-        controller=controller,
-        answers=answers,
-        decisions=AnswerDecisions(store, orders, base.clock),
+        workflow=workflow, ports=ports, orders=orders, cases=cases, chains=chains, scan=scan, controller=controller,
+        answers=answers, decisions=AnswerDecisions(store, orders, base.clock),
         unanswered=_unanswered(base, orders),
-    )
+        slowing=_slowing(base, effects, ports, conflicts),
+    )  # fmt: skip
+
+
+def _slowing(base: Foundation, effects: Effects, ports: SupplyPorts, conflicts: ConflictPolicy) -> Slowing:
+    lead = Leadership(base.store.batcher, base.keys, "slowing", base.owner, lease_ms=base.settings.lease_ms)
+    claims = Claims(base.store.batcher, base.keys, conflicts)
+    return Slowing(base.store, effects, claims, ports, lead=lead, owner=base.owner)
 
 
 def _unanswered(base: Foundation, orders: PurchaseOrders) -> UnansweredOrders:

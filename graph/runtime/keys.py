@@ -251,6 +251,10 @@ class Keyspace:
         base = f"{self._shard(0)}:model_calls"
         return HoldKeys(ends=f"{base}:ends", held=f"{base}:held", unbooked=f"{base}:unbooked", alerts=f"{base}:alerts")
 
+    def slowed(self) -> str:
+        """Sorted set of SKUs of all tenants whose sales are slowed, by when that ends. Owner: the slowing of sales."""
+        return f"{self._shard(0)}:slowed"
+
     def supply_need(self, tenant: str, sku: str) -> str:
         """Which chain of the supplier workflow works on an SKU, until its order is drafted (TTL). Owner: that chain."""
         return f"{self._shard(0)}:t:{tenant}:supply_need:{hashlib.sha256(sku.encode()).hexdigest()[:24]}"

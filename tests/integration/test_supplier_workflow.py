@@ -12,8 +12,12 @@ from api.desk import Desk
 from domain.effect import EffectKind
 from domain.errors import Conflict, Forbidden, NotFound, UnprocessableOrder
 from domain.ids import Sku, TenantId
+from domain.listing import Listing
+from domain.money import Money
+from domain.order import Channel
 from domain.purchasing import PurchaseOrderState
 from domain.review import ReviewAction, ReviewState
+from domain.slowing import SlowState
 from domain.supply import PriceBreak
 from domain.supply_case import SupplyProgress
 from tests.support.suppliers import Shop, offer
@@ -212,3 +216,22 @@ async def test_the_cycle_is_measured_and_explained(shop: Shop) -> None:
         await desk.purchasing.shown(TENANT, "PO-1900-000001")
     with pytest.raises(NotFound):
         await desk.purchasing.shown(TenantId("other"), number)
+
+
+async def test_a_late_reorder_slows_sales_by_itself(shop: Shop) -> None:
+    """F38: a chain that finds every delivery too late has the SKU's sales slowed, without a person asking for it."""
+    assert shop.box.sandbox is not None
+    sku = await shop.sells(stock=2)
+    price = Money(amount_minor=999, currency="USD")
+    listing = Listing(sku=sku, channel=Channel.SHOPIFY, ad_campaigns=("ad-1",), price=price)
+    await shop.box.sandbox.listings.put(listing, tenant=TENANT)
+    await shop.alert(sku)
+
+    async def slowed() -> bool:
+        plan = await shop.box.suppliers.slowing.book.find(TENANT, sku)
+        return plan is not None and plan.state is SlowState.STANDING
+
+    await wait_until(slowed, f"sales of {sku} are slowed")
+    await shop.box.suppliers.slowing.restore(TENANT, sku, "test")
+    report = await shop.box.sandbox.listings.listings([sku], tenant=TENANT)
+    assert report.listings == (listing,)
