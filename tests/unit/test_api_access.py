@@ -124,7 +124,7 @@ def _operations(world: World) -> set[tuple[str, str]]:
 async def _call(client: httpx2.AsyncClient, method: str, path: str) -> httpx2.Response:
     filled = path.format(
         order_id="storefront-web-1", review_id="rev-1", entity="storefront-web-1", example_id="ex-1",
-        decision_id="d-1", report_id="st-1", clock_id="c1", customer_id="C-1",
+        decision_id="d-1", report_id="st-1", number="PO-2026-000001", clock_id="c1", customer_id="C-1",
         provider="gorgias", ticket_id="9",
     )  # fmt: skip
     asked = {"reason": "asked to"} if method == "DELETE" else None
