@@ -275,8 +275,7 @@ async def _build(
         rescoring=rescoring,
         waves=waves,
         suppliers=suppliers,
-        agents=agents,
-        governance=governance,
+        agents=agents, governance=governance,
         observing=observe(base, topology, feed=feed, models=models),
         autonomy=autonomy,
         risk_book=RiskBook(batcher, keys),
@@ -289,7 +288,7 @@ async def _build(
         contacts=build_contacts(base, clocks, controller),
         examples=examples,
         claims=claims,
-    )
+    )  # fmt: skip
 
 
 def _effects(base: Foundation) -> Effects:
