@@ -13,4 +13,6 @@ def build_clocks(base: Foundation) -> PromiseClocks:
     """
     rules = read_rules(base.settings.clock_rules_file or RULES_FILE)
     lead = Leadership(base.store.batcher, base.keys, "clocks", base.owner, lease_ms=base.settings.lease_ms)
-    return PromiseClocks(base.engine, base.store.journal, rules, lead=lead, clock=base.clock)
+    return PromiseClocks(
+        base.engine, base.store.journal, rules, lead=lead, clock=base.clock, metrics=base.store.metrics
+    )

@@ -157,6 +157,14 @@ DEGRADED = _gauge("signalbox_degraded", "1 or 0", "Whether the simplified polici
 UNREGISTERED = _gauge(
     "signalbox_unregistered_emitters", "senders", "Senders of events that are neither agent nor registered automation."
 )
+CLOCKS = _counter(
+    "signalbox_clock_steps", "clocks", "Promises with a deadline that were warned, breached, met, met late or stopped.",
+    "kind", "step",
+)  # fmt: skip
+CLOCK_SECONDS = _seconds(
+    "signalbox_clock_answer_seconds", "Time from what started a promise to what met it, late ones included.", "kind",
+    buckets=_PERSON_S,
+)  # fmt: skip
 HTTP_REQUESTS = _counter("signalbox_http_requests", "requests", "Requests answered.", "method", "route", "status")
 HTTP_SECONDS = _seconds(
     "signalbox_http_request_duration_seconds", "Time from a request's first byte to the answer's first byte.", "route",

@@ -23,6 +23,8 @@ class Metrics:
         self._reviews = names.REVIEWS.counter(self.registry)
         self._failures = names.FAILURES.counter(self.registry)
         self._autonomy = names.AUTONOMY.gauge(self.registry)
+        self._clock_steps = names.CLOCKS.counter(self.registry)
+        self._clock_seconds = names.CLOCK_SECONDS.histogram(self.registry)
         self.queue = names.QUEUE.gauge(self.registry)
         self.queue_age = names.QUEUE_AGE.gauge(self.registry)
         self.parked = names.PARKED.gauge(self.registry)
@@ -58,6 +60,12 @@ class Metrics:
     def failed(self, kind: str, result: str) -> None:
         """Count work that could not be finished."""
         self._failures.labels(kind, result).inc()
+
+    def clock_stepped(self, kind: str, step: str, *, after_s: float | None = None) -> None:
+        """Count a step of a clock; ``after_s`` is how long it took until what it waited for happened."""
+        self._clock_steps.labels(kind, step).inc()
+        if after_s is not None:
+            self._clock_seconds.labels(kind).observe(after_s)
 
     def page(self) -> bytes:
         """The Prometheus text page."""

@@ -28,6 +28,7 @@ from graph.runtime.clock import Clock
 from graph.runtime.clocks_schema import promise_clocks
 from graph.runtime.journal import Journal
 from graph.runtime.leases import Leadership
+from graph.runtime.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
@@ -74,14 +75,16 @@ class PromiseClocks:
     """Starts, ends, lists and watches clocks."""
 
     def __init__(
-        self, engine: AsyncEngine, journal: Journal, rules: Mapping[str, ClockRule], *, lead: Leadership, clock: Clock
-    ) -> None:
+        self, engine: AsyncEngine, journal: Journal, rules: Mapping[str, ClockRule], *,
+        lead: Leadership, clock: Clock, metrics: Metrics,
+    ) -> None:  # fmt: skip
         """``lead`` says whether it is this process that watches."""
         self._engine = engine
         self._journal = journal
         self.rules = rules
         self._lead = lead
         self._clock = clock
+        self._metrics = metrics
 
     async def start(
         self,
@@ -140,7 +143,11 @@ class PromiseClocks:
         state = ClockState.STOPPED if stopped else ClockState.MET_LATE if late else ClockState.MET
         ended = found.model_copy(update={"state": state, "ended_at": at, "ended_by": by})
         await self._tell(ended, state.value, at)
-        await self._move(found, state, _RUNNING, ended_at=at, ended_by=by, next_at=None)
+        if await self._move(found, state, _RUNNING, ended_at=at, ended_by=by, next_at=None):
+            if late and not stopped and found.state is not ClockState.BREACHED:
+                self._metrics.clock_stepped(found.kind, ClockState.BREACHED.value)  # answered before anybody looked
+            after_s = None if stopped else max(0.0, (at - found.started_at).total_seconds())
+            self._metrics.clock_stepped(found.kind, state.value, after_s=after_s)
         return await self.find(tenant, clock_id)
 
     async def find(self, tenant: str, clock_id: str) -> PromiseClock:
@@ -215,13 +222,15 @@ class PromiseClocks:
             # Told first: told twice is one event, and a crash in between tells it again.
             await self._tell(clock.model_copy(update={"state": state}), state.value, now)
             following = None if breached else clock.due_at
-            await self._move(clock, state, (clock.state.value,), next_at=following)
+            if await self._move(clock, state, (clock.state.value,), next_at=following):
+                self._metrics.clock_stepped(clock.kind, state.value)
             taken += 1
         return taken
 
-    async def _move(self, clock: PromiseClock, state: ClockState, expected: tuple[str, ...], **columns: Any) -> None:
+    async def _move(self, clock: PromiseClock, state: ClockState, expected: tuple[str, ...], **columns: Any) -> bool:
+        """Whether it was this call that moved it: of several watchers one does."""
         async with self._reach() as connection:
-            await connection.execute(
+            moved = await connection.execute(
                 update(promise_clocks)
                 .where(
                     promise_clocks.c.tenant == clock.tenant,
@@ -230,6 +239,7 @@ class PromiseClocks:
                 )
                 .values(state=state.value, **columns)
             )
+            return bool(moved.rowcount)
 
     async def _tell(self, clock: PromiseClock, what: str, at: datetime) -> None:
         event = Event(

@@ -44,6 +44,11 @@ async def test_an_unanswered_shopee_ticket_alerts_at_nine_hours_and_is_breached_
         await say(world, "e4", "admin", clock.now())
         (owed,) = of_kind(await world.clocks())
         assert (owed.state, owed.ended_by) == (ClockState.MET_LATE, "intercom:agent")
+        page = world.rig.box.store.metrics.page().decode()
+        for step in ("warned", "breached", "met_late"):
+            assert f'signalbox_clock_steps_total{{kind="{SHOPEE}",step="{step}"}} 1.0' in page
+        assert f'signalbox_clock_answer_seconds_count{{kind="{SHOPEE}"}} 1.0' in page
+        assert "c-1" not in page
 
 
 async def test_the_order_webhooks_come_in_changes_nothing(tmp_path: Path) -> None:
