@@ -183,3 +183,15 @@ async def test_a_parcel_from_the_destination_itself_is_no_import(rig: Rig) -> No
     assert consignee is not None
     now = datetime.now(UTC)
     assert await before(rig.box.measures.consignees, now, tenant=TENANT, to=consignee) == Consigned(imports=0)
+
+
+async def test_an_erased_person_leaves_the_book(rig: Rig) -> None:
+    """P18: the hash of name and address goes with the rest of the person."""
+    await rig.stock("SB-00023", 50)
+    async with working(rig):
+        payload = to_taipei()
+        await rig.run(payload, at=AT.FULFILLED)
+        await rig.idle()
+        assert await rig.box.store.batcher.execute("KEYS", "*consign*")
+        await rig.box.privacy.erasure.erase(TENANT, payload["customer"]["customer_id"], by="mei", reason="asked")
+    assert await rig.box.store.batcher.execute("KEYS", "*consign*") == []
