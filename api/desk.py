@@ -25,6 +25,7 @@ from domain.review import ReviewState
 from domain.review_case import shown
 from graph.bootstrap.system import Signalbox
 from graph.runtime import crash
+from graph.runtime.customer_story import for_customer
 from graph.runtime.intake import TOPIC as INTAKE
 from graph.runtime.intake import Parcelled, Work
 from graph.runtime.orders import OrderRecord, happening, thread_of
@@ -148,22 +149,23 @@ class Desk(ReviewViews):
         return view | {"cancel_requested": True}
 
     async def audit(self, tenant: TenantId, entity_id: str) -> Json:
-        """Who acted on an order, a purchase order or an SKU, when, why, with which versions and inputs.
+        """Who acted on the order, purchase order, SKU, review or whatever goes by the id, when, why, with which versions.
 
         Raises:
             NotFound: nothing is recorded under this id in this tenant.
         """
+        recorded = await self._box.audit.named(tenant, entity_id)
         rows, live = [], []
-        for kind in EXPLAINED:
-            rows = await self._box.audit.entity(tenant, kind, entity_id)
-            live = await self._live.of_entity(tenant, kind, entity_id, known={row.event_id for row in rows})
+        for kind, name in recorded[:1] or [(kind, entity_id) for kind in EXPLAINED]:
+            rows = await self._box.audit.entity(tenant, kind, name)
+            live = await self._live.of_entity(tenant, kind, name, known={row.event_id for row in rows})
             if rows or live:
                 break
         explained = explain(rows, live)
         asked = [step.review_id for step in explained.reviews if step.state is ReviewState.OPEN]
         if any([await self.blind(tenant, one) for one in asked]):
             explained = withheld(explained)
-        return explained.model_dump(mode="json")
+        return explained.model_dump(mode="json") | {"for_customer": for_customer(explained)}
 
     async def agents(self) -> list[Json]:
         """The registry with each agent's place in the topology in force."""

@@ -41,3 +41,21 @@ def gateway(calls: Annotated[int, typer.Option(min=20, help="Calls to make.")] =
     log_to_stderr("error")
     for line in run_async(measure(calls)):
         say(line)
+
+
+@app.command("audit")
+def audit(
+    rows: Annotated[int, typer.Option(min=1000, help="Rows to write, spread over 24 months.")] = 100_000,
+    seed: int = 1,
+) -> None:
+    """How fast the audit is written, and how fast it answers 'why'."""
+    from api.bench.audit import measure  # noqa: PLC0415  # see the package's docstring
+    from api.cli.invocation import run as run_async  # noqa: PLC0415  # see the package's docstring
+    from api.cli.logs import log_to_stderr  # noqa: PLC0415  # see the package's docstring
+
+    async def told() -> None:
+        async for line in measure(rows, seed=seed):
+            say(line)
+
+    log_to_stderr("error")
+    run_async(told())

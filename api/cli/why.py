@@ -39,14 +39,24 @@ _SHOWN = [
 
 def why(
     context: typer.Context,
-    entity_id: Annotated[str, typer.Argument(metavar="ID", help="An order id, a purchase order's number or an SKU.")],
+    entity_id: Annotated[
+        str, typer.Argument(metavar="ID", help="An order, purchase order, SKU or review id.")
+    ],
     tenant: OfTenant = None,
+    for_customer: Annotated[
+        str | None,
+        typer.Option(
+            "--for-customer", metavar="LANGUAGE", help="What the customer may hear: en, zh-Hant, zh-Hans, vi."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Explain an order or a purchase order from the audit: who did what, when, why, with which versions and inputs, and who overrode."""
     explained = run(_explain(invocation_of(context), entity_id, tenant))
     if as_json:
         print_json(explained)
+    elif for_customer is not None:
+        _print_for_customer(explained["for_customer"], for_customer)
     else:
         _print(explained)
 
@@ -56,6 +66,15 @@ async def _explain(at: Invocation, entity_id: str, tenant: str | None) -> "Json"
 
     async with at.opened() as box:
         return await Desk(box).audit(at.tenant(box.settings, tenant).tenant, entity_id)
+
+
+def _print_for_customer(told: dict[str, str], language: str) -> None:
+    from domain.errors import InputError  # noqa: PLC0415  # see the package's docstring
+
+    if language not in told:
+        known = ", ".join(told) or "none, because it is no order"
+        raise InputError(f"there are no words for a customer in {language!r}; there are: {known}")
+    say(told[language])
 
 
 def _print(explained: "Json") -> None:

@@ -234,10 +234,8 @@ async def _build(
 ) -> Signalbox:
     topology, conflicts = load_topology(settings), load_policy(settings.conflicts_file)
     workflow = topology.workflow(ORDER_WORKFLOW)
-    base = await lay(settings, clock, stack, outside)
+    base, feed = await _ground(settings, clock, stack, outside)
     store, keys, batcher, owner = base.store, base.keys, base.store.batcher, base.owner
-    feed = StockFeed(batcher, keys, FEED_LIMITS, clock=clock)
-    base = replace(base, systems=replace(base.systems, wms=WatchedWarehouse(base.systems.wms, feed, clock)))
     parking, effects = _parking(base, feed), _effects(base)
     models, measures, promotion = open_models(base, stack), measure(base), promote(base)
     ports = taped(replace(_ports(base, feed, models, measures), rules=promotion.book))
@@ -289,6 +287,16 @@ async def _build(
         examples=examples,
         claims=claims,
     )  # fmt: skip
+
+
+async def _ground(
+    settings: Settings, clock: Clock, stack: AsyncExitStack, outside: Systems | None
+) -> tuple[Foundation, StockFeed]:
+    """The foundation, its warehouses watched for the age of their counts."""
+    base = await lay(settings, clock, stack, outside)
+    feed = StockFeed(base.store.batcher, base.keys, FEED_LIMITS, clock=clock)
+    watched = WatchedWarehouse(base.systems.wms, feed, clock)
+    return replace(base, systems=replace(base.systems, wms=watched)), feed
 
 
 def _effects(base: Foundation) -> Effects:

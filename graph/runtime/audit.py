@@ -22,7 +22,7 @@ from graph.runtime import audit_reviews, audit_verify
 from graph.runtime.audit_append import extend, known_ids, lock_heads
 from graph.runtime.audit_chain import AuditRow, columns_of, key_of
 from graph.runtime.audit_reviews import ReviewRecord
-from graph.runtime.audit_schema import audit_events, audit_heads
+from graph.runtime.audit_schema import audit_events, audit_heads, reviews
 from graph.runtime.audit_verify import VerifyReport
 from graph.runtime.clock import Clock, SystemClock
 
@@ -79,6 +79,22 @@ class AuditStore:
         """
         wanted = select(audit_events).where(*audit_verify.rows_of((tenant, entity_type, entity_id)))
         return await self._rows(wanted.order_by(audit_events.c.position))
+
+    async def named(self, tenant: str, name: str) -> list[tuple[str, str]]:
+        """Type and id of the entities of a tenant that go by a name, orders first; a review's is what it is about.
+
+        Raises:
+            StoreUnavailable: the database cannot be read.
+        """
+        heads = audit_heads.c
+        wanted = select(heads.entity_type, heads.entity_id).where(heads.tenant == tenant, heads.entity_id == name)
+        asked = select(reviews.c.entity_type, reviews.c.entity_id).where(
+            reviews.c.tenant == tenant, reviews.c.review_id == name
+        )
+        async with self._reach() as connection:
+            found = [tuple(row) for row in await connection.execute(wanted)]
+            found += [tuple(row) for row in await connection.execute(asked)]
+        return sorted(found, key=lambda one: (one[0] != "order", one))
 
     async def find(self, query: AuditQuery) -> list[AuditRow]:
         """A tenant's rows that match, newest recorded first.

@@ -74,6 +74,7 @@ audit_heads = Table(
     Column("last_hash", Text, nullable=False),
     Column("pruned", BigInteger, nullable=False, server_default="0"),
     Column("pruned_hash", Text, nullable=False, server_default="0" * 64),
+    Index("audit_heads_by_id", "tenant", "entity_id"),
 )
 """Where each chain ends, and where it begins since its oldest rows were pruned: writers lock its row, and a chain cut
 short is noticed by it."""

@@ -496,3 +496,22 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 def test_an_address_that_is_no_database_we_know_is_a_setting_to_mend(url: str) -> None:
     with pytest.raises(ConfigError, match="database address"):
         open_database(url)
+
+
+async def test_an_entity_is_found_by_its_name_alone(store: AuditStore) -> None:
+    """F45: why takes an order, a purchase order or a review; another tenant's are not there."""
+    asked = {"review_id": "rv0-1", "stage": "tier_1"}
+    await store.append(
+        [
+            an_event("PO-7", 1, entity_type="purchase_order", event_type="purchase_order.drafted"),
+            an_event("shopify-1", 1),
+            an_event("shopify-1", 2, event_type="order.review.requested", result=asked),
+            an_event("twin", 1),
+            an_event("twin", 1, entity_type="customer", event_type="customer.seen"),
+        ]
+    )
+    assert await store.named("acme", "PO-7") == [("purchase_order", "PO-7")]
+    assert await store.named("acme", "rv0-1") == [("order", "shopify-1")]
+    assert await store.named("acme", "twin") == [("order", "twin"), ("customer", "twin")]
+    assert await store.named("rival", "PO-7") == []
+    assert await store.named("acme", "nobody") == []
