@@ -39,9 +39,7 @@ _SHOWN = [
 
 def why(
     context: typer.Context,
-    entity_id: Annotated[
-        str, typer.Argument(metavar="ID", help="An order, purchase order, SKU or review id.")
-    ],
+    entity_id: Annotated[str, typer.Argument(metavar="ID", help="An order, purchase order, SKU or review id.")],
     tenant: OfTenant = None,
     for_customer: Annotated[
         str | None,
