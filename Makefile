@@ -58,6 +58,9 @@ format: .venv/.dev ## Put the code into shape
 evals: .venv/.dev ## Every agent on its labelled cases, beside the last release's numbers
 	@$(BIN)/python -m evals.score $(ARGS)
 
+evals-langsmith: .venv/.dev ## The same cases through LangSmith's evaluate, offline; ARGS=--upload sends the results
+	@$(BIN)/python -m evals.langsmith_run $(ARGS)
+
 chaos: .venv/.dev ## Long failure tests: every crash point, killed servers, rolling restarts
 	@$(BIN)/pytest -q -m chaos --timeout 1800 $(ARGS)
 

@@ -14,7 +14,7 @@ from agents.network import Network
 from agents.playback_ports import playback_ports
 from agents.recording import NotRecorded
 
-_READS = ("wms", "crm", "erp", "activity", "risk_book", "feed", "demand", "unit_prices", "language")
+_READS = ("wms", "crm", "erp", "activity", "risk_book", "feed", "demand", "unit_prices", "language", "rules")
 
 
 def either_ports(live: AgentPorts) -> AgentPorts:

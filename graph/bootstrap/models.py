@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from domain.errors import ConfigError
 from domain.ports import LanguagePort
 from graph.bootstrap.foundation import Foundation
+from graph.bootstrap.langsmith_traces import trace_privately
 from graph.bootstrap.settings import Settings
 from graph.bootstrap.tenant_calendar import TenantCalendar
 from graph.runtime.budgets import BudgetBook
@@ -48,6 +49,7 @@ def open_models(base: Foundation, stack: AsyncExitStack, *, client: Client | Non
         ConfigError: a setting, a prompt or the price file must be changed.
     """
     settings, store = base.settings, base.store
+    trace_privately(settings)
     budgets = BudgetBook(
         base.engine,
         default_usd_micro=int(settings.llm_budget_usd_per_day * _MICRO),

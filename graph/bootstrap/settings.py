@@ -82,6 +82,10 @@ class Settings(BaseSettings):
     """Model calls one order or case may cause, all attempts included, where no budget is set."""
     llm_prices_file: Path | None = None
     """Your own prices, on top of the published ones."""
+    langsmith_api_key: SecretStr | None = None
+    """Turns on LangSmith traces of agents and orders; nothing about people is in them. Without it they are off."""
+    langsmith_endpoint: str = "https://api.smith.langchain.com"
+    langsmith_project: str = "signalbox"
     public_url: str | None = None
     """Where people reach this installation; cards link to the console there."""
     slack_bot_token: SecretStr | None = None

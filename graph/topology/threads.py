@@ -123,7 +123,8 @@ class WorkflowThreads(Generic[R]):
             with tracing.span(f"{tracing.INVOKE_WORKFLOW} {self.workflow}", self._told(run, version)):
                 out = await self._graph(version).ainvoke(
                     given,
-                    self._config(run.thread),
+                    # The name is what traces show; the checkpointer keeps nothing of it.
+                    {**self._config(run.thread), "run_name": f"{run.entity_name} {version}"},
                     context=run,
                     durability="sync",
                     version="v2",

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
@@ -82,7 +82,8 @@ class Client:
         current.set(wire)
         try:
             async with asyncio.timeout(limit_s):
-                await self._chain(model, prompt).ainvoke([_TURNS[turn.role](turn.text) for turn in turns])
+                said = [_TURNS[turn.role](turn.text) for turn in turns]
+                await self._chain(model, prompt).ainvoke(said, _traced_as(prompt))
         except TimeoutError:
             raise ProviderFailure(CallOutcome.TIMEOUT, f"no answer within {limit_s:.1f} s", again=False) from None
         except Exception as failure:  # noqa: BLE001  # the edge of the client library: what counts is what the wire says
@@ -132,6 +133,12 @@ class Client:
             use_responses_api=False,
             http_async_client=self._http,
         )
+
+
+def _traced_as(prompt: Prompt) -> RunnableConfig:
+    """How traces name a call, where there are traces."""
+    about = {"agent": prompt.agent, "prompt": prompt.prompt_id, "prompt_version": f"{prompt.version}@{prompt.digest}"}
+    return {"run_name": f"{prompt.agent} {prompt.prompt_id}", "metadata": about}
 
 
 def sent_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
