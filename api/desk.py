@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 import orjson
 
 from api.autonomy import standings
+from api.blinding import Blinding
 from api.costs import budgets, costs, narrowed, order_cost
 from api.governance import GovernanceDesk
 from api.health import health
@@ -43,6 +44,7 @@ class Desk(ReviewViews):
         """``box`` is the running system."""
         super().__init__(box)
         self._live = LiveEvents(box)
+        self.blinding = Blinding(box)
         self.governance = GovernanceDesk(box)
         self.purchasing = PurchasingDesk(box, self)
 
@@ -163,7 +165,7 @@ class Desk(ReviewViews):
                 break
         explained = explain(rows, live)
         asked = [step.review_id for step in explained.reviews if step.state is ReviewState.OPEN]
-        if any([await self.blind(tenant, one) for one in asked]):
+        if any([await self.blinding.asks(tenant, one) for one in asked]):
             explained = withheld(explained)
         return explained.model_dump(mode="json") | {"for_customer": for_customer(explained)}
 
@@ -295,5 +297,5 @@ class Desk(ReviewViews):
 
     async def events(self, tenant: TenantId, last_event_id: str | None) -> AsyncIterator[tuple[str, str]]:
         """The tenant's events after ``last_event_id``, then live ones, without end."""
-        async for entry in self._live.after(tenant, last_event_id):
-            yield entry
+        async for place, event in self._live.after(tenant, last_event_id):
+            yield place, await self.blinding.told(event)

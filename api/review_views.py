@@ -7,7 +7,6 @@ from datetime import datetime
 import orjson
 
 from api.services import Json
-from domain.errors import NotFound
 from domain.ids import ReviewId, TenantId
 from domain.review import ReviewAnswer, ReviewState
 from domain.review_acts import Act
@@ -82,16 +81,6 @@ class ReviewViews:
     async def measures(self, tenant: TenantId, *, since: datetime, until: datetime) -> Json:
         """What reviewing cost and yielded in a period."""
         return (await self._box.reviews.history.measures(tenant, since=since, until=until)).model_dump(mode="json")
-
-    async def blind(self, tenant: str, review_id: str) -> bool:
-        """Whether what the machine thinks must be kept from people, because they are asked without it."""
-        if not review_id:
-            return False
-        try:
-            review = (await self._cases.find(tenant, review_id)).review
-        except NotFound:
-            return False
-        return review.blind and review.state is ReviewState.OPEN
 
     def view(self, file: CaseFile) -> Json:
         """A case as people and programs see it."""

@@ -154,6 +154,17 @@ class Purchasing(Protocol):
         """
 
 
+class Blinded(Protocol):
+    """Keeps what agents concluded from people while one of them is asked without being told."""
+
+    async def require_seen(self, tenant: str, order_id: str, roles: frozenset[str]) -> None:
+        """Refuse to show opinions on an order that waits for a blind answer, to everybody but administrators.
+
+        Raises:
+            Forbidden: they are shown once the review is answered.
+        """
+
+
 class OrderDesk(Protocol):
     """The order workflow as the API sees it. Every call is confined to one tenant; what is not there is NotFound."""
 
@@ -164,6 +175,10 @@ class OrderDesk(Protocol):
     @property
     def purchasing(self) -> Purchasing:
         """Purchase orders."""
+
+    @property
+    def blinding(self) -> Blinded:
+        """What is kept from whom while a blind review is open."""
 
     async def submit(self, submission: Submission) -> Accepted:
         """Make the delivery durable, once, before returning.

@@ -34,10 +34,16 @@ class WhatIfRequest(Document):
     """Agent or decision id: what came before stands as recorded."""
 
 
+async def _may_see(request: Request, order_id: str) -> None:
+    caller = caller_of(request)
+    await context_of(request).desk.blinding.require_seen(caller.tenant.tenant, order_id, caller.roles)
+
+
 @router.post("/v1/orders/{order_id}/what-if", summary="Run an order dry")
 async def what_if(request: Request, order_id: OfOrder, body: WhatIfRequest) -> Response:
     """Where the order would get to through the production path; nothing anywhere is changed."""
     wanted = WhatIf(order_id=order_id, **body.model_dump())
+    await _may_see(request, order_id)
     found = await context_of(request).desk.governance.what_if(caller_of(request).tenant.tenant, wanted)
     return Response(orjson.dumps(found), media_type="application/json")
 
@@ -45,6 +51,7 @@ async def what_if(request: Request, order_id: OfOrder, body: WhatIfRequest) -> R
 @router.get("/v1/orders/{order_id}/replay", summary="Make an order's decisions again")
 async def replay_order(request: Request, order_id: OfOrder) -> Response:
     """Every decision from its record: the same, or what differs."""
+    await _may_see(request, order_id)
     found = await context_of(request).desk.governance.replay_order(caller_of(request).tenant.tenant, order_id)
     return Response(orjson.dumps({"decisions": found}), media_type="application/json")
 
@@ -53,6 +60,7 @@ async def replay_order(request: Request, order_id: OfOrder) -> Response:
 async def replay_decision(request: Request, decision_id: OfDecision) -> Response:
     """One decision from its record: the same, or what differs."""
     found = await context_of(request).desk.governance.replay_decision(caller_of(request).tenant.tenant, decision_id)
+    await _may_see(request, found["order_id"])
     return Response(orjson.dumps({"decisions": [found]}), media_type="application/json")
 
 

@@ -126,8 +126,10 @@ class Reviewing:
 
     def payload(self, state: OrderGraphState, run: OrderRun) -> dict[str, Any]:
         """What the thread's interrupt shows: a human-in-the-loop request that common inboxes can render."""
-        args: dict[str, Plain] = {"order_id": run.order_id, "resume_to": list(state.get("resume_to", []))}
         blind = _blind(state, run, self._asked(state, run))
+        args: dict[str, Plain] = {"order_id": run.order_id}
+        if not blind:
+            args["resume_to"] = list(state.get("resume_to", []))
         description = BLIND if blind else "\n".join(str(g["sentence"]) for g in state.get("grounds", []))
         return {**inbox_request("release_order", args, description), "stage": stage_name(state)}
 

@@ -15,6 +15,8 @@ from graph.runtime.audit_chain import AuditRow, probability
 from graph.runtime.explanation import ConflictStep, EffectStep, Entry, Explanation, Ground, Override, ReviewStep
 
 _SHOWN_APART = frozenset({"decision", "confidence", "outcome", "reasons", "flags", "counterfactual"})
+CONFLICT = "conflict.recorded"
+"""How an entity's events name two decisions that could not both stand."""
 _GOES_ON = frozenset({Outcome.PROCEED.value, Outcome.LIMIT.value})
 _STOPS = frozenset({Outcome.HOLD.value, Outcome.REJECT.value})
 
@@ -47,7 +49,7 @@ def explain(rows: Sequence[AuditRow], live_events: Sequence[Event] = ()) -> Expl
         overrides=tuple(_overrides(entries, reviews)),
         effects=tuple(_effect(entry) for entry in entries if _happening(entry).startswith("effect.")),
         reviews=tuple(reviews.values()),
-        conflicts=tuple(_conflict(entry) for entry in entries if _happening(entry) == "conflict.recorded"),
+        conflicts=tuple(_conflict(entry) for entry in entries if _happening(entry) == CONFLICT),
         usd_micro=sum(entry.usd_micro for entry in entries),
     )
 
@@ -56,10 +58,10 @@ def withheld(explained: Explanation) -> Explanation:
     """The explanation for somebody who is asked without being told what the machine thinks: no agent's conclusions."""
     entries = tuple(
         entry
-        if entry.decision is None
+        if entry.decision is None and _happening(entry) != CONFLICT
         else entry.model_copy(
             update={
-                "decision": "withheld",
+                "decision": "withheld" if entry.decision else None,
                 "outcome": None,
                 "confidence": None,
                 "reasons": (),
@@ -71,7 +73,7 @@ def withheld(explained: Explanation) -> Explanation:
         for entry in explained.entries
     )
     steps = tuple(step.model_copy(update={"recommendation": ""}) for step in explained.reviews)
-    return explained.model_copy(update={"entries": entries, "reviews": steps})
+    return explained.model_copy(update={"entries": entries, "reviews": steps, "conflicts": (), "overrides": ()})
 
 
 def in_order(recorded: Sequence[tuple[Event, bool]]) -> list[tuple[Event, bool]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.autonomy import Band, Level, is_blind, note_of, roll
+from domain.autonomy import Band, Level, note_of, roll
 from domain.decision import Mode
 from domain.effect import EffectKind
 from domain.errors import Conflict
@@ -17,7 +17,7 @@ from graph.order.replaying import Replays
 from graph.runtime.autonomy_book import AutonomyBook
 from graph.runtime.metrics import Metrics
 from graph.runtime.orders import thread_of
-from tests.support.autonomy import AGENT, BIG, answered, approving, earning_settings, segment, stands
+from tests.support.autonomy import AGENT, BIG, answered, approving, earning_settings, segment, stands, suggestion_order
 from tests.support.staff import Trap, staffed, sure
 from tests.support.system import TENANT, Rig, assert_once, native_order, opened, order_id_of, running, working
 from tests.support.waiting import wait_until
@@ -204,12 +204,7 @@ async def test_an_outcome_corrects_what_the_reviewer_said(tmp_path: Path) -> Non
 async def test_a_blind_review_shows_no_recommendation(tmp_path: Path) -> None:
     """One in ten questions that are mere suggestions hides what the machine thinks, in every view, until it is answered."""
     async with running(earning_settings(tmp_path), staff=CONFIDENT) as rig:
-        for _ in range(60):
-            record = await rig.reviewed(native_order())
-            if is_blind(TENANT, record.review_id):
-                break
-        else:
-            raise AssertionError("none of 60 reviews is blind")
+        record = await rig.reviewed(suggestion_order(rig, blind=True))
         shown = next(
             r for r in await rig.desk.reviews(TENANT, state=ReviewState.OPEN) if r["review_id"] == record.review_id
         )

@@ -52,7 +52,7 @@ class MemoryGovernance:
 
     async def replay_decision(self, tenant: TenantId, decision_id: str) -> Json:
         await self._desk.order(tenant, "storefront-web-1")
-        return {"decision_id": decision_id, "same": True}
+        return {"decision_id": decision_id, "order_id": "storefront-web-1", "same": True}
 
     async def reports(self, tenant: TenantId) -> list[Json]:
         return []
@@ -89,6 +89,13 @@ class MemoryPurchasing:
         return {"entity_id": number, "state": "decided"}
 
 
+class MemoryBlinding:
+    """Nobody is asked blind here."""
+
+    async def require_seen(self, tenant: str, order_id: str, roles: frozenset[str]) -> None:
+        """Everybody may see everything."""
+
+
 class MemoryDesk:
     """The order desk as a dictionary: keeps what it is given, refuses as the real one does, fails when told to."""
 
@@ -107,6 +114,7 @@ class MemoryDesk:
         self._news = asyncio.Condition()
         self.governance = MemoryGovernance(self)
         self.purchasing = MemoryPurchasing(self)
+        self.blinding = MemoryBlinding()
 
     async def _reach(self) -> None:
         if self.gate is not None:

@@ -4,15 +4,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from domain.autonomy import Band, Level, Segment, Standing
+from domain.autonomy import Band, Level, Segment, Standing, is_blind
 from domain.decision import Outcome, Verdict
 from domain.ports import Agent, AgentCase
 from domain.promotion import Change, tally
 from graph.bootstrap.settings import ORDER_TOPOLOGY, Settings
 from graph.runtime.autonomy_judge import event_of
 from graph.runtime.autonomy_ledger import AGREED, Suggestion
+from graph.runtime.orders import thread_of
+from graph.runtime.reviews import review_id
 from tests.support.staff import Script
-from tests.support.system import TENANT, Rig, fast_settings
+from tests.support.system import TENANT, Rig, fast_settings, native_order, order_id_of
 
 AGENT = "fraud_detection"
 BIG = {"lines": [{"sku": "SB-00023", "quantity": 1, "unit_price": {"amount_minor": 61000, "currency": "USD"}}]}
@@ -39,6 +41,17 @@ def earning_settings(home: Path, *, agent: str = AGENT, **changes: object) -> Se
     home.mkdir(parents=True, exist_ok=True)
     file.write_text(head + name + rest.replace("mode: autonomous", "mode: earned", 1), encoding="utf-8")
     return fast_settings(home, topology_file=file, **changes)
+
+
+def suggestion_order(rig: Rig, *, blind: bool, **changes: Any) -> dict[str, Any]:
+    """An order whose first question, should one agent merely suggest, is a blind sample or is none."""
+    while True:
+        payload = native_order(**changes)
+        thread = thread_of(TENANT, order_id_of(payload))
+        asked = review_id(thread, "gate_1", 1, 0, shard=rig.box.keys.shard_of(thread))
+        later = (review_id(thread, "gate_1", 1, n, shard=rig.box.keys.shard_of(thread)) for n in (1, 2))
+        if is_blind(TENANT, asked) is blind and (blind or not any(is_blind(TENANT, one) for one in later)):
+            return payload
 
 
 def segment(**changes: Any) -> Segment:

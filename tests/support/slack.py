@@ -11,6 +11,7 @@ import httpx2
 from api.serving import application, listen, served, url_of
 from api.tenants import Person, Role, Tenant, Tenants
 from domain.review import Review
+from graph.bootstrap.system import Staff
 from graph.runtime.review_posting import Pace
 from tests.support.system import TENANT, Rig, fast_settings, opened, working
 from tests.support.waiting import wait_until
@@ -129,11 +130,17 @@ def _about(message: SlackMessage) -> str:
 
 @asynccontextmanager
 async def slack_rig(
-    home: Path, world: SlackStandIn, *, known: Tenants | None = None, worker: bool = True, **more: object
+    home: Path,
+    world: SlackStandIn,
+    *,
+    known: Tenants | None = None,
+    worker: bool = True,
+    staff: Staff | None = None,
+    **more: object,
 ) -> AsyncIterator[SlackRig]:
     """A system connected to the stand-in, its API on a port, with a worker when wanted."""
     settings = fast_settings(home, **slack_settings(world, **more))
-    async with opened(settings) as rig:
+    async with opened(settings, staff=staff) as rig:
         assert rig.box.review_channels.poster is not None
         rig.box.review_channels.poster.pace = QUICK
         with listen("127.0.0.1", 0) as listener:

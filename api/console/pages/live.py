@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from api.console.routing import new_pages
 from api.console.visits import Visit, visit_of
-from api.live_events import latest_place
+from api.live_events import LiveEvents, latest_place
 
 router = new_pages()
 _RETRY_MS = 3000
@@ -33,7 +33,7 @@ async def _signals(visit: Visit) -> AsyncIterator[bytes]:
     queue: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1000)
 
     async def follow() -> None:
-        async for _, event in visit.console.desk.events(visit.tenant, start):
+        async for _, event in LiveEvents(box).after(visit.tenant, start):
             told = orjson.loads(event)
             signal = {"type": told["event_type"], "entity": told["entity_id"]}
             await queue.put(b"data: " + orjson.dumps(signal) + b"\n\n")
