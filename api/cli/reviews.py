@@ -30,7 +30,9 @@ def list_reviews(
     context: typer.Context,
     state: Annotated[str, typer.Option(help="open, decided or void.")] = "open",
     decided: Annotated[bool, typer.Option("--decided", help="The answered ones; the same as --state decided.")] = False,
-    reason: Annotated[str, typer.Option("--reason", help="Answered ones whose reason holds this text.")] = "",
+    reason: Annotated[
+        str, typer.Option("--reason", help="Answered ones where a reason somebody gave holds this text.")
+    ] = "",
     queue: Annotated[str, typer.Option("--queue", help="Of one queue.")] = "",
     assignee: Annotated[str, typer.Option("--assignee", help="user:<id> or role:<role>.")] = "",
     status: Annotated[str, typer.Option("--status", help="open, claimed, waiting or snoozed.")] = "",
@@ -58,6 +60,8 @@ def show(context: typer.Context, review_id: str, tenant: OfTenant = None, as_jso
     review = run(_show(invocation_of(context), review_id, tenant))
     if as_json:
         print_json(review)
+    elif review.get("archived"):
+        _print_archived(review)
     else:
         _print_review(review)
 
@@ -230,6 +234,14 @@ def _print_case(review: "Json") -> None:
         say(f"{case['question']['by']} asks {case['question']['to']}: {case['question']['text']}")
     for said in case["comments"]:
         say(f"  {clock(said['at'])}  {said['by']}: {said['text']}")
+
+
+def _print_archived(review: "Json") -> None:
+    say(f"{review['review_id']}  {review['state']}  {review['entity_type']} {review['entity_id']}", style="bold")
+    say(f"asked by {review['stage']} at {clock(str(review['requested_at'] or ''))} UTC; kept in the audit only")
+    if review["decided_at"]:
+        when = clock(str(review["decided_at"]))
+        say(f"{review['action'] or review['state']} by {review['decided_by']} at {when} UTC: {review['reason'] or ''}")
 
 
 def _print_review(review: "Json") -> None:

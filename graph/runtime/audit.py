@@ -140,6 +140,15 @@ class AuditStore:
         async with self._reach() as connection:
             return await audit_reviews.history(connection, tenant, state=state, limit=limit, reason=reason)
 
+    async def review(self, tenant: str, review_id: str) -> ReviewRecord | None:
+        """A review as its events tell it, also when the desk has forgotten it.
+
+        Raises:
+            StoreUnavailable: the database cannot be read.
+        """
+        async with self._reach() as connection:
+            return await audit_reviews.remembered(connection, tenant, review_id)
+
     async def verify(self, *, tenant: str | None = None, entity: tuple[str, str] | None = None) -> VerifyReport:
         """Check every chain, or a tenant's, or the one of ``entity`` (type, id), and name the first bad row of each.
 

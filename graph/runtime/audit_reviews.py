@@ -4,18 +4,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import orjson
 from pydantic import AwareDatetime
-from sqlalchemy import Table, select
+from sqlalchemy import Table, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.event import Event
 from domain.review import ReviewState
 from domain.values import Document
-from graph.runtime.audit_schema import reviews
+from graph.runtime.audit_schema import audit_events, reviews
 
 _ASKED = ("stage", "recommendation", "requested_at", "deadline")
 _ANSWERED = ("state", "decided_at", "decided_by", "action", "via", "reason")
+_ENDORSED = 1_000
+"""First approvals looked at for one search, newest first."""
 _STATES = {
     "review.requested": ReviewState.OPEN,
     "review.decided": ReviewState.DECIDED,
@@ -101,14 +104,39 @@ def _instant(value: object) -> datetime | None:
     return at if at is not None and at.tzinfo is not None else None
 
 
+async def remembered(connection: AsyncConnection, tenant: str, review_id: str) -> ReviewRecord | None:
+    """One review of a tenant, however long ago it was closed."""
+    wanted = select(reviews).where(reviews.c.tenant == tenant, reviews.c.review_id == review_id)
+    row = (await connection.execute(wanted)).mappings().first()
+    return None if row is None else ReviewRecord.model_validate(dict(row))
+
+
 async def history(
     connection: AsyncConnection, tenant: str, *, state: ReviewState | None, limit: int, reason: str = ""
 ) -> list[ReviewRecord]:
-    """A tenant's reviews, newest question first; with ``reason``, those whose answer's reason holds the text."""
+    """A tenant's reviews, newest question first; with ``reason``, those where an approver's or the answer's holds the text."""
     wanted = select(reviews).where(reviews.c.tenant == tenant)
     if state is not None:
         wanted = wanted.where(reviews.c.state == state)
     if reason:
-        wanted = wanted.where(reviews.c.reason.icontains(reason, autoescape=True))
+        endorsed = await _endorsed(connection, tenant, reason)
+        said = reviews.c.reason.icontains(reason, autoescape=True)
+        wanted = wanted.where(or_(said, reviews.c.review_id.in_(endorsed)))
     found = await connection.execute(wanted.order_by(reviews.c.requested_at.desc()).limit(limit))
     return [ReviewRecord.model_validate(dict(row)) for row in found.mappings()]
+
+
+async def _endorsed(connection: AsyncConnection, tenant: str, reason: str) -> list[str]:
+    """Reviews whose first of two approvals was given with a reason that holds the text."""
+    rows = audit_events.c
+    written = orjson.dumps(reason).decode()[1:-1]
+    told = (
+        select(rows.payload)
+        .where(rows.tenant == tenant, rows.event_type.like("%.review.endorsed"))
+        .where(rows.payload.icontains(written, autoescape=True))
+        .order_by(rows.id.desc())
+        .limit(_ENDORSED)
+    )
+    events = [Event.from_json(text) for text in await connection.scalars(told)]
+    said = [(str(one.result.get("review_id")), str(one.result.get("reason") or "")) for one in events]
+    return sorted({review_id for review_id, text in said if reason.casefold() in text.casefold()})

@@ -12,6 +12,7 @@ import pytest_asyncio
 from domain.effect import EffectKind
 from domain.errors import AlreadyDecided, Conflict, Forbidden, InputError, MalformedPayload, NotFound
 from domain.event import Event
+from domain.ids import TenantId
 from domain.order import OrderProgress
 from domain.ports import Delivery, Message
 from domain.review import ReviewAction, ReviewAnswer, ReviewState
@@ -240,6 +241,28 @@ async def test_large_amounts_take_two_people_in_two_acts(rig: Rig) -> None:
     assert Counter(await kinds(rig, file)) == Counter(
         {"requested": 1, "endorsed": 1, "answer_refused": 5, "decided": 1}
     )
+
+
+async def test_reasons_of_both_approvers_are_found_also_when_the_desk_has_forgotten(rig: Rig) -> None:
+    """P4, P24: the search knows the first person's reason; a review whose record has run out is told by the audit."""
+    file = await case(rig, lines=[line(cents=1_100_000)])
+    name = file.review.review_id
+    for by, reason in ((OPS, 'called the "buyer" 陳'), (BOSS, "fine with me")):
+        answer = ReviewAnswer(
+            action=ReviewAction.APPROVE, decided_by=by.name, decided_at=CLOCK.now(), via="test", reason=reason
+        )
+        await rig.box.reviews.cases.decide(TENANT, name, answer, by)
+    await rig.settled(file.review.entity_id)
+    await happened(rig, file)
+    for text, found in (('"BUYER" 陳', [name]), ("fine with", [name]), ("called%", []), (TENANT, [])):
+        rows = await rig.desk.reviews(TENANT, state=ReviewState.DECIDED, reason=text)
+        assert [row["review_id"] for row in rows] == found, text
+    shard = rig.box.keys.shard_of(thread_of(TENANT, file.review.entity_id))
+    await rig.box.store.batcher.execute("DEL", rig.box.keys.review(TENANT, name, shard))
+    kept = await rig.desk.review(TENANT, name)
+    assert (kept["archived"], kept["decided_by"], kept["reason"]) == (True, "user:boss", "fine with me")
+    with pytest.raises(NotFound):
+        await rig.desk.review(TenantId("other"), name)
 
 
 async def test_the_edit_two_people_agreed_on_is_what_runs(rig: Rig) -> None:

@@ -22,7 +22,7 @@ SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 OLD_SECRET = "1c3f2be07a55d2e84b6f0a91c7d2e3b8"
 TOKEN = "xoxb-stand-in"
 CHANNEL = "C0REVIEWS"
-MEI, RAJ, STRANGER = "U0MEI", "U0RAJ", "U0STRANGER"
+MEI, RAJ, BOSS, STRANGER = "U0MEI", "U0RAJ", "U0BOSS", "U0STRANGER"
 QUICK = Pace(poll_s=0.03, first_s=0.1, most_s=0.4, unclear_s=0.3, refused_s=0.3)
 
 
@@ -31,6 +31,7 @@ def tenants(*others: Tenant) -> Tenants:
     people = (
         Person(id="mei", roles=frozenset({Role.OPS}), slack_user=MEI),
         Person(id="raj", roles=frozenset({Role.OPS}), slack_user=RAJ),
+        Person(id="boss", roles=frozenset({Role.MANAGER}), slack_user=BOSS),
         Person(id="sam", roles=frozenset({Role.SUPPORT}), slack_user="U0SAM"),
     )
     ours = Tenant(tenant=TENANT, settlement_currency="USD", locale="en", timezone="Asia/Hong_Kong", people=people)

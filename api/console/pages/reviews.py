@@ -14,7 +14,6 @@ from api.services import Json
 from domain.errors import AlreadyDecided, Conflict, InputError, NotFound, Refused
 from domain.review import ReviewAction, ReviewState
 from domain.review_case import SEES_ALL, CaseFile, CaseStatus, shown
-from graph.runtime.audit_reviews import ReviewRecord
 from graph.runtime.cases import CaseQuery, Verdict
 
 router = new_pages()
@@ -90,11 +89,8 @@ async def found(visit: Visit, review_id: str) -> CaseFile:
 
 async def _remembered(visit: Visit, review_id: str) -> Response:
     """What the audit keeps of a review the desk has forgotten."""
-    known: list[ReviewRecord] = []
-    if _sees_all(visit):
-        known = await visit.console.box.audit.reviews(visit.tenant, limit=100_000)
-    record = next((one for one in known if one.review_id == review_id), None)
-    if record is None:
+    record = await visit.console.box.audit.review(visit.tenant, review_id)
+    if record is None or not _sees_all(visit):
         raise NotFound(f"There is no review {review_id!r}")
     return await visit.page("review_closed.html", row=cases.closed_row(record), state=record.state.value)
 
