@@ -11,6 +11,7 @@ from api.costs import budgets, costs, narrowed, order_cost
 from api.governance import GovernanceDesk
 from api.health import health
 from api.live_events import LiveEvents
+from api.outcomes import record_outcome
 from api.purchasing import PurchasingDesk
 from api.registry import inventory, registered
 from api.review_views import ReviewViews
@@ -20,6 +21,7 @@ from domain.event import Event
 from domain.example import require_teacher
 from domain.ids import OrderId, TenantId, stable_id
 from domain.order import OrderProgress
+from domain.outcome import TurnedOut
 from domain.ports import Message
 from domain.promise_clock import StartClock
 from domain.review import ReviewState
@@ -229,6 +231,15 @@ class Desk(ReviewViews):
             tenant, clock_id, by=actor, at=self._box.clock.now(), machine=machine, stopped=withdrawn
         )
         return ended.model_dump(mode="json", exclude={"tenant"})
+
+    async def outcome(self, tenant: TenantId, said: TurnedOut, *, by: str) -> Json:
+        """Put on record what came of an agent's decision.
+
+        Raises:
+            InputError, NotFound: see ``api.outcomes``.
+        """
+        event = await record_outcome(self._box, tenant, said, by=by)
+        return {"event_id": event.event_id, "order_id": said.order_id, "agent": said.agent, "kind": said.kind.value}
 
     async def examples(self, tenant: TenantId) -> list[Json]:
         """What people's edits have taught, newest first, undone ones included."""

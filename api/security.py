@@ -80,6 +80,7 @@ ACCESS: Mapping[tuple[str, str], Access] = {
     ("POST", "/v1/purchase-orders/{number}/decision"): _roles(Role.PROCUREMENT, Role.MANAGER),
     ("GET", "/v1/agents"): _roles(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),
     ("GET", "/v1/agents/autonomy"): _roles(Role.OPS),
+    ("POST", "/v1/outcomes"): _roles(Role.OPS),
     ("GET", "/v1/audit/{entity}"): _roles(Role.SUPPORT, Role.OPS),
     ("GET", "/v1/examples"): _DESK,
     ("GET", "/v1/examples/{example_id}"): _DESK,

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from domain.event import Event
 from domain.ids import OrderId, ReviewId, TenantId
+from domain.outcome import TurnedOut
 from domain.promise_clock import StartClock
 from domain.review import ReviewAnswer, ReviewState
 from domain.review_acts import Act
@@ -275,6 +276,14 @@ class OrderDesk(Protocol):
 
     async def autonomy(self, tenant: TenantId, agent: str | None) -> Json:
         """What agents have earned: accuracy per agent, and per segment where it stands and what it still needs."""
+
+    async def outcome(self, tenant: TenantId, said: TurnedOut, *, by: str) -> Json:
+        """Put on record what came of an agent's decision; the same agent, order and kind again is the same outcome.
+
+        Raises:
+            InputError: there is no such agent.
+            NotFound: no such order in this tenant.
+        """
 
     async def clocks(self, tenant: TenantId, *, running: bool, entity_id: str | None) -> Json:
         """Promises with a deadline, the nearest first, and how each kind was kept lately."""

@@ -10,8 +10,7 @@ from api.cli.orders import Person, Why
 from api.cli.terminal import AsJson, OfTenant, print_json, remark, say, table
 
 if TYPE_CHECKING:
-    from domain.event import Event
-    from graph.bootstrap.system import Signalbox
+    pass
 
 Named = Annotated[str, typer.Argument(help="The agent's name.")]
 OneAgent = Annotated[str | None, typer.Option("--agent", help="Only this agent.")]
@@ -177,40 +176,15 @@ async def _demote(
 async def _outcome(
     at: Invocation, order: str, agent: str, kind: OutcomeKind, tenant: str | None, person: str, reason: str
 ) -> None:
+    from api.outcomes import record_outcome  # noqa: PLC0415  # see the package's docstring
+    from domain import outcome as domain_outcome  # noqa: PLC0415  # see the package's docstring
+
     owner = at.tenant(at.settings(), tenant)
-    async with at.opened() as box:
-        event = await _turned_out(box, owner.tenant, order, agent, kind, by=person, reason=reason)
-        from graph.runtime.orders import thread_of  # noqa: PLC0415  # see the package's docstring
-
-        await box.store.journal.publish(thread_of(owner.tenant, order), [event], at=event.timestamp)
-
-
-async def _turned_out(
-    box: "Signalbox", tenant: str, order: str, agent: str, kind: OutcomeKind, *, by: str, reason: str
-) -> "Event":
-    from domain.errors import InputError, NotFound  # noqa: PLC0415  # see the package's docstring
-    from domain.event import Event  # noqa: PLC0415  # see the package's docstring
-    from domain.ids import EventId, TenantId, stable_id  # noqa: PLC0415  # see the package's docstring
-
-    if agent not in {node.name for node in box.workflow.agents}:
-        raise InputError(f"there is no agent {agent}; {', '.join(node.name for node in box.workflow.agents)} are")
-    if await box.store.orders.find(tenant, order) is None and not await box.audit.entity(tenant, "order", order):
-        raise NotFound(f"there is no order {order!r}")
-    now = box.clock.now()
-    return Event(
-        event_id=EventId(stable_id(tenant, order, agent, kind.value)),
-        event_type="order.outcome.recorded",
-        entity_type="order",
-        entity_id=order,
-        agent_name=f"person:{by}",
-        timestamp=now,
-        result={"agent": agent, "kind": kind.value, "wrong": kind is not OutcomeKind.CONFIRMED, "reason": reason},
-        tenant=TenantId(tenant),
-        sequence=0,
-        correlation_id=order,
-        currency="",
-        locale="",
+    said = domain_outcome.TurnedOut.model_construct(
+        order_id=order, agent=agent, kind=domain_outcome.OutcomeKind(kind.value), reason=reason
     )
+    async with at.opened() as box:
+        await record_outcome(box, owner.tenant, said, by=person)
 
 
 def _figures(one: dict[str, Any]) -> tuple[object, ...]:

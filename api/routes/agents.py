@@ -10,6 +10,7 @@ from starlette.responses import Response
 from api.context import context_of
 from api.routing import new_router
 from api.security import caller_of
+from domain.outcome import TurnedOut
 
 router = new_router("agents")
 
@@ -28,6 +29,14 @@ async def autonomy(
     """How often people agree with each agent, with its interval, blind and visible; per segment what it still needs."""
     found = await context_of(request).desk.autonomy(caller_of(request).tenant.tenant, agent)
     return Response(orjson.dumps(found), media_type="application/json")
+
+
+@router.post("/v1/outcomes", status_code=202, summary="Report what came of a decision")
+async def outcome(request: Request, body: TurnedOut) -> Response:
+    """A chargeback, return or cancellation, or that it was right; a severe one takes the agent's autonomy at once."""
+    caller = caller_of(request)
+    taken = await context_of(request).desk.outcome(caller.tenant.tenant, body, by=caller.actor)
+    return Response(orjson.dumps(taken), 202, media_type="application/json")
 
 
 @router.get("/v1/audit/{entity}", summary="Explain what happened to an entity")

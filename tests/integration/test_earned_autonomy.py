@@ -3,8 +3,10 @@
 import asyncio
 from pathlib import Path
 
+import httpx2
 import pytest
 
+from api.serving import application
 from domain.autonomy import Band, Level, note_of, roll
 from domain.decision import Mode
 from domain.effect import EffectKind
@@ -17,6 +19,7 @@ from graph.order.replaying import Replays
 from graph.runtime.autonomy_book import AutonomyBook
 from graph.runtime.metrics import Metrics
 from graph.runtime.orders import thread_of
+from tests.support.api_desk import key_of, two_tenants
 from tests.support.autonomy import AGENT, BIG, answered, approving, earning_settings, segment, stands, suggestion_order
 from tests.support.staff import Trap, staffed, sure
 from tests.support.system import TENANT, Rig, assert_once, native_order, opened, order_id_of, running, working
@@ -176,6 +179,30 @@ async def test_a_severe_error_ends_it_within_a_second_and_stops_what_is_under_wa
         await rig.settled(under_way, at=[OrderProgress.FULFILLED])
         again = await rig.submit(acting_order(10_000, **BIG))
         await rig.settled(again, at=[OrderProgress.IN_REVIEW])
+
+
+async def test_a_chargeback_reported_over_http_demotes_within_a_second(tmp_path: Path) -> None:
+    """domain/A5, S04: role ops; another role and another tenant change nothing."""
+    async with running(earning_settings(tmp_path), staff=CONFIDENT) as rig:
+        dear = segment(band=Band.HIGH)
+        await stands(rig, Level.FULL, of=dear)
+        order = (await rig.run(acting_order(10_000, **BIG), at=OrderProgress.FULFILLED)).order_id
+        said = {"order_id": order, "agent": AGENT, "kind": "chargeback", "reason": "the bank took it back"}
+        transport = httpx2.ASGITransport(app=application(rig.box, two_tenants(first=TENANT)))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://signalbox.example") as client:
+
+            async def told(tenant: str, role: str, **changes: str) -> int:
+                key = {"Authorization": f"Bearer {key_of(tenant, role)}"}
+                return (await client.post("/v1/outcomes", json=said | changes, headers=key)).status_code
+
+            assert await told(TENANT, "support") == 403
+            assert await told("bolt", "ops") == 404
+            assert await told(TENANT, "ops", kind="gossip") in {400, 422}
+            await level(rig, Level.FULL, band=Band.HIGH)
+            started = asyncio.get_running_loop().time()
+            assert await told(TENANT, "ops") == 202
+            await level(rig, Level.SUGGESTION, band=Band.HIGH)
+            assert asyncio.get_running_loop().time() - started < 1.0
 
 
 async def test_what_turns_out_well_or_cheap_demotes_nobody(tmp_path: Path) -> None:

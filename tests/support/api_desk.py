@@ -21,6 +21,7 @@ from domain.errors import AlreadyDecided, Forbidden, NotFound, TooLate
 from domain.event import Event
 from domain.ids import OrderId, ReviewId, TenantId
 from domain.order import Channel
+from domain.outcome import TurnedOut
 from domain.promise_clock import StartClock
 from domain.review import ReviewAction, ReviewAnswer, ReviewState
 from domain.review_acts import Act
@@ -269,6 +270,10 @@ class MemoryDesk:
     async def autonomy(self, tenant: TenantId, agent: str | None) -> Json:
         await self._reach()
         return {"policy": "autonomy-2026-11-01", "agents": [], "segments": []}
+
+    async def outcome(self, tenant: TenantId, said: TurnedOut, *, by: str) -> Json:
+        await self.order(tenant, said.order_id)
+        return {"event_id": "e1", "order_id": said.order_id, "agent": said.agent, "kind": said.kind.value}
 
     async def dead_letter(self, tenant: TenantId, channel: str, raw: bytes, reason: str) -> None:
         await self._reach()

@@ -20,6 +20,7 @@ MATRIX = """
 DELETE /v1/customers/{customer_id}                no         no      no          no  no      yes     no
 GET  /v1/agents                                   no         yes     yes         yes no      yes     no
 GET  /v1/agents/autonomy                          no         no      no          yes no      yes     no
+POST /v1/outcomes                                 no         no      no          yes no      yes     no
 GET  /v1/audit/{entity}                           no         yes     no          yes no      yes     no
 GET  /v1/clocks                                   no         yes     no          yes yes     yes     no
 GET  /v1/costs                                    no         no      no          yes yes     yes     no
@@ -81,6 +82,12 @@ BODIES: dict[str, Any] = {
         "timestamp": "2026-11-11T03:00:00Z",
     },
     "/v1/orders/{order_id}/cancel": {"reason": "changed mind"},
+    "/v1/outcomes": {
+        "order_id": "storefront-web-1",
+        "agent": "fraud_detection",
+        "kind": "chargeback",
+        "reason": "the bank says so",
+    },
     "/v1/orders/{order_id}/what-if": {"set": {"ship_to.country": "SG"}},
     "/v1/reviews/{review_id}/decision": approval(),
     "/v1/purchase-orders": {"alert_id": "a-1", "skus": ["SB-00001"]},
