@@ -12,6 +12,8 @@ import pytest
 from domain.effect import Effect, EffectKind
 from domain.errors import Ambiguous, ConnectorUnavailable, NotFound
 from domain.ids import Sku
+from domain.support_identity import Subject
+from tests.support.customers import a_customer
 from tests.support.outside import START, TENANT, TOKEN, SettableClock, apply, hold, line, lookup, release, served, story
 from tools.connectors.directory import Systems
 from tools.connectors.http import Misdirected
@@ -57,6 +59,7 @@ async def world(tmp_path: Path) -> AsyncIterator[Served]:
         await sandbox.wms.count_stock("HKG", SKU, 100)
         await sandbox.channels.put_platform_order("shopee", "2404A", ORDER_TEXT)
         await sandbox.channels.put_platform_order("shopify", "42", '{"id": 42.10}')
+        await sandbox.put_customer_data(TENANT, a_customer())
         async with served(create_app(sandbox, TOKEN)) as url:
             far, hasty = Systems.over_http(url, TOKEN, timeout_s=10), Systems.over_http(url, TOKEN, timeout_s=TIMEOUT_S)
             yield Served(sandbox, url, Systems.in_process(sandbox), far, hasty)
@@ -81,6 +84,10 @@ def reads(systems: Systems) -> dict[tuple[str, str], Callable[[], Awaitable[obje
         ("purchasing", "sales"): lambda: systems.purchasing.sales([SKU], weeks=60),
         ("purchasing", "inbound"): lambda: systems.purchasing.inbound([SKU]),
         ("listings", "listings"): lambda: systems.listings.listings([SKU], tenant=TENANT),
+        ("crm", "profiles"): lambda: systems.profiles.profiles(TENANT, Subject(email="AMY@mail.example.com")),
+        ("oms", "orders"): lambda: systems.history.orders(TENANT, Subject(order="Order #A-1")),
+        ("tracking", "parcels"): lambda: systems.tracking.parcels(TENANT, order_number="A1", tracking=["T-9"]),
+        ("erp", "variants"): lambda: systems.variants.variants(TENANT, ["P1", "P-none"]),
         ("channels", "fetch_platform_order"): lambda: systems.channels.fetch_platform_order("shopee", "9", "2404A"),
     }
 

@@ -9,10 +9,12 @@ from domain.errors import ConnectorRejected
 from domain.ids import EffectKey
 from domain.ports import CarrierPort, CataloguePort, CustomerPort, EffectPort, WarehousePort
 from domain.supply_ports import ListingPort, SupplyPort
+from domain.support_sources import HistoryPort, ProfilePort, TrackingPort, VariantPort
 from domain.values import Plain
 from tools.connectors.carrier import CarrierConnector
 from tools.connectors.channel import ChannelConnector, ChannelPort
 from tools.connectors.crm import CustomerConnector
+from tools.connectors.customer_service import HistoryConnector, ProfileConnector, TrackingConnector, VariantConnector
 from tools.connectors.erp import ErpConnector
 from tools.connectors.http import HttpClient
 from tools.connectors.listings import ListingConnector
@@ -42,6 +44,10 @@ class Systems:
     listings: ListingPort
     letters: EffectPort | None = None
     """Where letters to suppliers go before all others: your own mail server."""
+    profiles: ProfilePort
+    history: HistoryPort
+    tracking: TrackingPort
+    variants: VariantPort
     client: HttpClient | None = field(default=None, repr=False)
     """What ``aclose`` closes; None in process."""
 
@@ -59,6 +65,10 @@ class Systems:
             messages=sandbox.messages,
             purchasing=sandbox.purchasing,
             listings=sandbox.listings,
+            profiles=sandbox.desks.profiles,
+            history=sandbox.desks.history,
+            tracking=sandbox.desks.tracking,
+            variants=sandbox.desks.variants,
         )
 
     @classmethod
@@ -82,6 +92,10 @@ class Systems:
             messages=MessageConnector(client),
             purchasing=PurchasingConnector(client),
             listings=ListingConnector(client),
+            profiles=ProfileConnector(client),
+            history=HistoryConnector(client),
+            tracking=TrackingConnector(client),
+            variants=VariantConnector(client),
             client=client,
         )
 

@@ -109,8 +109,10 @@ class HttpClient:
         """Let go of connections."""
         await self._client.aclose()
 
-    async def read(self, path: str, params: Params, parse: Callable[[Answer], T]) -> T:
+    async def read(self, path: str, params: Params, parse: Callable[[Answer], T], *, body: bytes | None = None) -> T:
         """GET, understood by ``parse``, which raises ValueError for an answer that is not what was asked.
+
+        With ``body`` the question is posted instead: what names a person belongs into no address.
 
         Transient failures are repeated with jitter, at most three attempts inside the total deadline; a wait the other
         side asks for is honoured, or the call gives up when it does not fit.
@@ -126,16 +128,19 @@ class HttpClient:
             retry=retry_if_exception(lambda error: isinstance(error, Transient) and not isinstance(error, Misdirected)),
             reraise=True,
         )
-        return await retrying(self._read_once, path, params, parse, deadline)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        request = self._client.build_request(
+            "GET" if body is None else "POST", self.base_url + path, params=dict(params), content=body, headers=headers
+        )
+        return await retrying(self._read_once, request, parse, deadline)
 
-    async def _read_once(self, path: str, params: Params, parse: Callable[[Answer], T], deadline: float) -> T:
-        request = self._client.build_request("GET", self.base_url + path, params=dict(params))
+    async def _read_once(self, request: httpx2.Request, parse: Callable[[Answer], T], deadline: float) -> T:
         answer = await self._exchange(request, deadline, ConnectorUnavailable)
         try:
             return parse(answer)
         except ValueError as error:
             raise ConnectorUnavailable(
-                f"GET {path} was answered with something unusable ({error}); try again"
+                f"{request.method} {request.url.path} was answered with something unusable ({error}); try again"
             ) from None
 
     async def send(self, path: str, body: bytes, *, key: str) -> Answer:

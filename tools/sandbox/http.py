@@ -22,6 +22,7 @@ from domain.ids import EffectKey, TenantId
 from domain.values import Document, Plain
 from tools.sandbox.faults import Fault
 from tools.sandbox.http_admin import admin_routes
+from tools.sandbox.http_customers import customer_routes
 from tools.sandbox.http_faults import Answers, problem
 from tools.sandbox.http_reads import read_routes
 from tools.sandbox.http_supply import supply_levers, supply_routes
@@ -56,6 +57,7 @@ def create_app(sandbox: Sandbox, token: str) -> FastAPI:
     app.include_router(admin_routes(sandbox), dependencies=guarded)
     app.include_router(effect_routes(EffectDesk(desks, answers)), dependencies=guarded)
     app.include_router(read_routes(desks, answers), dependencies=guarded)
+    app.include_router(customer_routes(desks, answers), dependencies=guarded)
     app.include_router(supply_routes(desks, answers), dependencies=guarded)
     app.include_router(supply_levers(sandbox), dependencies=guarded)
 

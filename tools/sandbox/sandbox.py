@@ -13,6 +13,14 @@ from tools.sandbox.books import StockTotals, ledger, stock_totals
 from tools.sandbox.carrier import CarrierSystem, lanes_by_country
 from tools.sandbox.channel import ChannelSystem
 from tools.sandbox.crm import CustomerSystem
+from tools.sandbox.customer_service import (
+    CustomerData,
+    HistorySystem,
+    ProfileSystem,
+    TrackingSystem,
+    VariantSystem,
+    put,
+)
 from tools.sandbox.erp import ErpSystem
 from tools.sandbox.faults import Faults
 from tools.sandbox.forgetting import forget
@@ -44,6 +52,10 @@ class Desks:
     erp: ErpSystem
     channels: ChannelSystem
     messages: MessageSystem
+    profiles: ProfileSystem
+    history: HistorySystem
+    tracking: TrackingSystem
+    variants: VariantSystem
     purchasing: PurchasingSystem
     listings: ListingSystem
 
@@ -89,6 +101,10 @@ class Sandbox:
         """The same systems without scripted faults: for the HTTP server, which realises faults itself."""
         return self._build(None)
 
+    async def put_customer_data(self, tenant: str, data: CustomerData) -> None:
+        """Load profiles, orders, parcels and products of one tenant; the same ids again replace what was there."""
+        await self.store.write(lambda connection: put(connection, tenant, data))
+
     async def applied(self, order_id: str | None = None) -> list[AppliedEffect]:
         """Every effect that was really applied, oldest first; of one order when named."""
         return await self.store.read(lambda connection: ledger(connection, order_id))
@@ -119,6 +135,10 @@ class Sandbox:
             erp=ErpSystem("erp", store, clock, faults, world),
             channels=ChannelSystem("channels", store, clock, faults),
             messages=MessageSystem("messages", store, clock, faults),
+            profiles=ProfileSystem("crm", store, clock, faults),
+            history=HistorySystem("oms", store, clock, faults),
+            tracking=TrackingSystem("tracking", store, clock, faults),
+            variants=VariantSystem("erp", store, clock, faults),
             purchasing=PurchasingSystem("purchasing", store, clock, faults, world),
             listings=ListingSystem("listings", store, clock, faults, world),
         )

@@ -153,6 +153,16 @@ CREATE TABLE IF NOT EXISTS purchase_letters (
 );
 CREATE INDEX IF NOT EXISTS purchase_letters_by_number ON purchase_letters (number, tenant);
 
+CREATE TABLE IF NOT EXISTS service_documents (
+    tenant TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (tenant, kind, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS service_keys (
+    tenant TEXT NOT NULL, kind TEXT NOT NULL, way TEXT NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL,
+    PRIMARY KEY (tenant, kind, way, key, name)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS service_keys_by_name ON service_keys (tenant, kind, name);
+
 CREATE TABLE IF NOT EXISTS faults (
     fault_id INTEGER PRIMARY KEY, system TEXT NOT NULL, call TEXT NOT NULL, fault TEXT NOT NULL, remaining INTEGER
 );
