@@ -34,11 +34,13 @@ from api.routes import (
     reviews,
     slack,
     stream,
+    support,
 )
 from api.routing import GuardedRoute
 from api.security import ACCESS, Guard, Open, SignedIn
 from api.services import OrderDesk
 from api.slack.interactions import SlackServices
+from api.support import SupportViews
 from api.tenants import Tenants
 from domain.errors import ConfigError, SignalboxError
 from graph.bootstrap.contacts import Contacts
@@ -62,6 +64,7 @@ _ROUTERS = (
     hooks,
     problem_types,
     slack,
+    support,
 )
 
 
@@ -75,6 +78,7 @@ def create_app(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     slack: SlackServices | None = None,
     contacts: Contacts | None = None,
+    support_desk: SupportViews | None = None,
 ) -> FastAPI:
     """The HTTP API in front of a desk, with the console's pages when there is one.
 
@@ -94,6 +98,7 @@ def create_app(
         now=now,
         slack=slack,
         contacts=contacts,
+        support=support_desk,
     )
     for module in _ROUTERS:
         app.include_router(module.router)

@@ -16,6 +16,7 @@ from graph.bootstrap.contacts import Contacts
 
 if TYPE_CHECKING:
     from api.slack.interactions import SlackServices
+    from api.support import SupportViews
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +34,8 @@ class ApiContext:
     """What answers clicks from Slack, when a workspace is connected."""
     contacts: Contacts | None = None
     """What takes the news of carriers and help desks."""
+    support: "SupportViews | None" = None
+    """What is known about contacts."""
 
 
 def context_of(request: Request) -> ApiContext:

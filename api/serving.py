@@ -20,6 +20,7 @@ from api.console.console import open_console
 from api.desk import Desk
 from api.idempotency import RedisIdempotencyStore
 from api.slack.interactions import SlackServices
+from api.support import SupportViews
 from api.tenants import Tenants
 from api.worker import Worker
 from domain.errors import ConfigError
@@ -85,6 +86,7 @@ def application(box: Signalbox, tenants: Tenants) -> FastAPI:
     return create_app(
         desk, tenants, idempotency,
         console=console, now=box.clock.now, slack=slack_services(box), contacts=box.contacts,
+        support_desk=SupportViews(box),
     )  # fmt: skip
 
 

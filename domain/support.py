@@ -68,6 +68,9 @@ class AddressView(Document):
     postcode: str = ""
     """Its first three characters where only the area is needed."""
     country: str = ""
+    """ISO 3166-1 alpha-2."""
+    country_name: str = ""
+    """As people write it in forms; with whole addresses only."""
 
 
 class PaymentMethodView(Document):
@@ -257,7 +260,8 @@ class Variant(Document):
 
     sku: str
     options: dict[str, str]
-    price: Money
+    amount_minor: int
+    """The price, in the product's currency."""
     available: bool
 
 
@@ -266,7 +270,10 @@ class ProductVariants(Document):
 
     product_id: str
     name: str
+    currency: str
     variants: tuple[Variant, ...]
+    sold_out: tuple[str, ...] = ()
+    """In a context: the SKUs that are left out of ``variants`` because nobody can get them now."""
 
 
 class PolicySnippet(Document):

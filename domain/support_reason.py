@@ -43,6 +43,10 @@ DETAILS: dict[Topic, tuple[str, ...]] = {
 """Second level, by first. ``payment/invoice`` includes Taiwan's uniform invoice."""
 
 
+CANCEL_REASONS = ("no longer needed", "ordered by mistake", "delivery takes too long", "price found lower")
+"""What a cancellation may be booked under; any other reason is written out."""
+
+
 class Reason(Document):
     """A contact reason, and how sure whoever named it is."""
 

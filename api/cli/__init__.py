@@ -35,6 +35,7 @@ from api.cli import (
     shadow,
     shadow_live,
     suppliers,
+    support,
     topology,
     versions,
     what_if,
@@ -70,6 +71,7 @@ app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)
 app.command("console")(console.console)
 app.add_typer(serve.sandbox, name="sandbox")
+app.add_typer(support.app, name="support")
 app.add_typer(orders.app, name="orders")
 app.add_typer(reviews.app, name="reviews")
 app.command("doctor")(doctor.doctor)

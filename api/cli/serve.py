@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli.invocation import Invocation, invocation_of, run
+from api.cli.sandbox_load import load
 from api.cli.sandbox_slack import serve_slack
 from api.cli.terminal import AsJson, print_json, remark, say, table
 
@@ -64,6 +65,7 @@ def serve_sandbox(
 
 
 sandbox.command("slack")(serve_slack)
+sandbox.command("load")(load)
 
 
 def keys(

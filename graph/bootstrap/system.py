@@ -29,6 +29,7 @@ from graph.bootstrap.review_channels import ReviewChannels, build_review_channel
 from graph.bootstrap.reviews import ReviewArea, build_reviews
 from graph.bootstrap.settings import Settings
 from graph.bootstrap.suppliers import SupplierArea, build_suppliers
+from graph.bootstrap.support import SupportArea, build_support
 from graph.bootstrap.tier_3 import Tier3, follow
 from graph.bootstrap.waves import pick_waves
 from graph.effects import Effects
@@ -65,6 +66,7 @@ from graph.runtime.stock_feed import FeedLimits, StockFeed
 from graph.runtime.stock_watch import WatchedWarehouse
 from graph.runtime.waves import WaveIndex
 from graph.runtime.work_router import WorkRouter
+from graph.support.nodes import SupportSources
 from graph.topology.catalogue import check
 from graph.topology.conflict_policy import load_policy
 from graph.topology.loader import load
@@ -82,7 +84,7 @@ FEED_LIMITS = FeedLimits(
     samples=STOCK_POLICY.recovery_samples,
     within=STOCK_POLICY.recovery_within,
 )
-
+_SUPPORT = SupportSources()
 
 Staff = Callable[[Workflow, AgentPorts], dict[str, Agent]]
 """Makes a workflow's agents, by name."""
@@ -93,11 +95,12 @@ class Registry:
 
     def has(self, name: str, version: str) -> bool:
         """Whether this version of this agent exists."""
-        return (name, version) in SPECS
+        return (name, version) in SPECS or _SUPPORT.has(name, version)
 
     def fallbacks(self, name: str) -> tuple[str, ...]:
         """The fallbacks any version of the agent can stand in with."""
-        return tuple({fallback for (known, _), spec in SPECS.items() if known == name for fallback in spec.fallbacks})
+        known = {fallback for (agent, _), spec in SPECS.items() if agent == name for fallback in spec.fallbacks}
+        return (*known, *_SUPPORT.fallbacks(name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +158,8 @@ class Signalbox(Foundation):
     """Automations, what they report, and who speaks without being registered."""
     suppliers: SupplierArea
     """The supplier workflow."""
+    support: SupportArea
+    """Contexts for whoever answers customers."""
     models: LanguageModels
     """The gateway to language models, and what they cost."""
     clocks: PromiseClocks
@@ -284,6 +289,7 @@ async def _build(
         models=models,
         clocks=clocks,
         contacts=build_contacts(base, clocks, controller),
+        support=build_support(base),
         examples=examples,
         claims=claims,
     )  # fmt: skip

@@ -87,11 +87,11 @@ def a_customer() -> CustomerData:
         delivered_at=PLACED - timedelta(days=37),
     )  # fmt: skip
     sizes = tuple(
-        Variant(sku=f"P1-{size}", options={"size": size}, price=hkd(42_000), available=size != "S") for size in "SML"
+        Variant(sku=f"P1-{size}", options={"size": size}, amount_minor=42_000, available=size != "S") for size in "SML"
     )
     return CustomerData(
         profiles=[profile()],
         orders=[order(), earlier],
         parcels=[TrackedParcel(shipment=shipment, order_number="A-1", as_of=PLACED + timedelta(days=2))],
-        products=[ProductVariants(product_id="P1", name="Rain jacket", variants=sizes)],
+        products=[ProductVariants(product_id="P1", name="Rain jacket", currency="HKD", variants=sizes)],
     )

@@ -18,6 +18,11 @@ from tests.support.api_desk import MemoryIdempotencyStore, World, approval, key_
 MATRIX = """
                                                   storefront support procurement ops manager admin automation
 DELETE /v1/customers/{customer_id}                no         no      no          no  no      yes     no
+GET  /v1/support/context                          no         yes     no          yes no      yes     no
+GET  /v1/support/context/stream                   no         yes     no          yes no      yes     no
+GET  /v1/support/outcomes                         no         yes     no          yes yes     yes     no
+POST /v1/support/contacts                         no         yes     no          yes no      yes     no
+POST /v1/support/contexts/{context_id}/flags      no         yes     no          yes no      yes     no
 GET  /v1/agents                                   no         yes     yes         yes no      yes     no
 GET  /v1/agents/autonomy                          no         no      no          yes no      yes     no
 POST /v1/outcomes                                 no         no      no          yes no      yes     no
@@ -99,6 +104,13 @@ BODIES: dict[str, Any] = {
     "/v1/reviews/bulk": {"review_ids": ["rev-1"], "action": "claim"},
     "/v1/clocks": {"kind": "refund", "entity_id": "o-1"},
     "/v1/clocks/{clock_id}/end": {},
+    "/v1/support/contacts": {
+        "contact_id": "t-1",
+        "order_id": "o-1",
+        "reason": "wismo",
+        "opened_at": "2026-11-22T00:00:00Z",
+    },
+    "/v1/support/contexts/{context_id}/flags": {"field": "order.state", "problem": "wrong"},
     "/v1/examples/{example_id}/undo": {"reason": "a mistake"},
     "/v1/examples/{example_id}/restore": {"reason": "it was none"},
 }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from domain.shipment import plain_postcode
-from domain.support import ProductVariants
+from domain.support import ProductVariants, ShipmentStatus, ShipmentView
 from domain.support_identity import Subject, email_key, name_key, order_key, phone_key, same_phone
 from domain.support_sources import HistoryOrder, Profile, TrackedParcel
 from domain.values import Document
@@ -74,7 +74,13 @@ class TrackingSystem(System):
         """The parcels with these numbers, and those booked for the order number."""
         keys = [("order", order_key(order_number)), *(("tracking", order_key(one)) for one in tracking)]
         fault = await self._meet("parcels")
-        found = await self.store.read(lambda connection: _find(connection, tenant, "parcel", keys, TrackedParcel))
+        wanted = list(tracking)
+
+        def read(connection: sqlite3.Connection) -> list[TrackedParcel]:
+            loaded = _find(connection, tenant, "parcel", keys, TrackedParcel)
+            return loaded + _booked(connection, tenant, wanted)
+
+        found = await self.store.read(read)
         await self._leave(fault, "parcels")
         return found
 
@@ -90,6 +96,21 @@ class VariantSystem(System):
         found = await self.store.read(lambda connection: _find(connection, tenant, "product", keys, ProductVariants))
         await self._leave(fault, "variants")
         return found
+
+
+def _booked(connection: sqlite3.Connection, tenant: str, tracking: Sequence[str]) -> list[TrackedParcel]:
+    """Parcels of labels the stand-in carriers have sold."""
+    found = []
+    for number in tracking[:MOST]:
+        row = connection.execute(
+            "SELECT carrier, order_id, state FROM labels WHERE tracking = ? AND tenant = ? AND state != 'voided'",
+            (number, tenant),
+        ).fetchone()
+        if row is not None:
+            status = ShipmentStatus.IN_TRANSIT if row[2] == "scanned" else ShipmentStatus.INFO_RECEIVED
+            shipment = ShipmentView(tracking_number=number, carrier=row[0], status=status)
+            found.append(TrackedParcel(shipment=shipment, order_number=row[1]))
+    return found
 
 
 def put(connection: sqlite3.Connection, tenant: str, data: CustomerData) -> None:

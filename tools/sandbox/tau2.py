@@ -138,9 +138,9 @@ def _product(given: Mapping[str, Any]) -> ProductVariants:
         Variant(
             sku=one["item_id"],
             options={str(name): str(value) for name, value in one["options"].items()},
-            price=Money.parse(Decimal(one["price"]), CURRENCY),
+            amount_minor=Money.parse(Decimal(one["price"]), CURRENCY).amount_minor,
             available=bool(one["available"]),
         )
         for one in given["variants"].values()
     )
-    return ProductVariants(product_id=given["product_id"], name=given["name"], variants=variants)
+    return ProductVariants(product_id=given["product_id"], name=given["name"], currency=CURRENCY, variants=variants)
