@@ -62,6 +62,12 @@ _WITH_BODY = {
     422: "The body does not say what it must",
 }
 
+_WHO = {
+    404: "Nobody in this tenant fits",
+    409: "Several fit; the problem says what else to ask for",
+}
+_ASKS_WHO = frozenset({"/v1/support/context", "/v1/support/contacts"})
+
 
 def _problems(path: str, method: str, operation: Mapping[str, Any], access: Access) -> dict[int, str]:
     listed = dict(_ALWAYS)
@@ -74,6 +80,8 @@ def _problems(path: str, method: str, operation: Mapping[str, Any], access: Acce
         listed |= _WITH_QUERY
     if "{" in path:
         listed |= _WITH_PATH
+    if path in _ASKS_WHO:
+        listed |= _WHO
     if method == "POST":
         listed |= _WITH_BODY
     if method == "DELETE":

@@ -28,6 +28,7 @@ from domain.review_acts import Act
 from domain.review_case import Actor
 from domain.what_if import WhatIf
 from graph.runtime.cases import CaseQuery, Verdict
+from tests.support.api_support import KnownContacts
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SHOPIFY_SHOP = "acme.myshopify.com"
@@ -370,8 +371,9 @@ class World:
         self.desk = MemoryDesk()
         self.now = NOW
         self.app: FastAPI = create_app(
-            self.desk, two_tenants(), MemoryIdempotencyStore(), limits=limits, now=lambda: self.now
-        )
+            self.desk, two_tenants(), MemoryIdempotencyStore(), limits=limits, now=lambda: self.now,
+            support_desk=KnownContacts(),
+        )  # fmt: skip
 
     def client(
         self, role: str | None = "ops", *, tenant: str = "acme", host: str = "203.0.113.9"
