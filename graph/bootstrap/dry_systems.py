@@ -135,4 +135,8 @@ def dry_systems(like: Systems, wms: WarehouseReads, notes: NotedEffects) -> Syst
         messages=DrySystem(notes, like.messages.kinds),
         purchasing=like.purchasing,
         listings=_Listings(notes, like.listings.kinds, like.listings),
+        profiles=like.profiles,
+        history=like.history,
+        tracking=like.tracking,
+        variants=like.variants,
     )
