@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from agents import SPECS
+from agents.language_tasks import TASKS, LanguageTask
 from api.services import Json
 from domain.automation import EMITTER, OBSERVED, Automation, AutomationBook
 from domain.cost import EVERY_AGENT, Budget
@@ -23,9 +24,16 @@ def registered(workflows: Iterable[Workflow]) -> list[Json]:
         for node in workflow.agents:
             placed.setdefault((node.name, node.version), (workflow, node))
     known = [_agent(name, version, placed.get((name, version))) for name, version in SPECS]
-    return known + [
-        _agent(name, version, place) for (name, version), place in placed.items() if (name, version) not in SPECS
-    ]
+    known += [_agent(name, version, place) for (name, version), place in placed.items() if (name, version) not in SPECS]
+    return known + [_agent(task.name, task.version, None) | _told(task) for task in TASKS]
+
+
+_TASKS = frozenset(task.name for task in TASKS)
+
+
+def _told(task: LanguageTask) -> Json:
+    """A language task in the words of an agent; it belongs to whoever calls it, not to a workflow's file."""
+    return {"owner": task.owner, "trigger": task.trigger, "reads": list(task.reads)}
 
 
 def _agent(name: str, version: str, place: tuple[Workflow, AgentNode] | None) -> Json:
@@ -50,7 +58,8 @@ def _agent(name: str, version: str, place: tuple[Workflow, AgentNode] | None) ->
 
 def entries(workflows: Sequence[Workflow], book: AutomationBook, budgets: Budgets) -> list[Json]:
     """One entry an agent in each of its places, with all its versions, then one an automation."""
-    listed = registered(workflows)
+    # A task has no place of its own: whoever calls it has.
+    listed = [one for one in registered(workflows) if one["name"] not in _TASKS]
     versions: dict[str, list[str]] = {}
     for one in listed:
         versions.setdefault(one["name"], []).append(one["version"])
