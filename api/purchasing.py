@@ -58,6 +58,15 @@ class PurchasingDesk:
         """
         return (await self._box.suppliers.scan.scan(tenant, by=by, limit=limit)).model_dump(mode="json")
 
+    async def answered(self, tenant: TenantId, raw: bytes) -> Json:
+        """Take one mail message of a supplier, once; taken again it tells what was done the first time.
+
+        Raises:
+            InputError: it cannot be read, or belongs to no purchase order of this tenant.
+            Transient: it was not taken; the sender should repeat.
+        """
+        return (await self._box.suppliers.answers.take(tenant, raw)).model_dump(mode="json")
+
     async def listed(self, tenant: TenantId, states: Sequence[str] = (), *, limit: int = 200) -> Json:
         """Purchase orders, last changed first, and how long orders take by supplier.
 

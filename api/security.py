@@ -76,6 +76,7 @@ ACCESS: Mapping[tuple[str, str], Access] = {
     ("POST", "/v1/reviews/{review_id}/decision"): _DESK,
     ("GET", "/v1/purchase-orders"): _roles(Role.PROCUREMENT, Role.OPS, Role.MANAGER),
     ("POST", "/v1/purchase-orders"): _roles(Role.PROCUREMENT, Role.OPS, Role.AUTOMATION),
+    ("POST", "/v1/purchase-orders/answers"): _roles(Role.PROCUREMENT, Role.AUTOMATION),
     ("GET", "/v1/purchase-orders/{number}"): _roles(Role.PROCUREMENT, Role.OPS, Role.MANAGER),
     ("POST", "/v1/purchase-orders/{number}/decision"): _roles(Role.PROCUREMENT, Role.MANAGER),
     ("GET", "/v1/agents"): _roles(Role.SUPPORT, Role.PROCUREMENT, Role.OPS),

@@ -154,6 +154,14 @@ class Purchasing(Protocol):
             NotFound, Conflict, Forbidden, AlreadyDecided, UnprocessableOrder: see ``OrderDesk.decide``.
         """
 
+    async def answered(self, tenant: TenantId, raw: bytes) -> Json:
+        """Take one mail message of a supplier, once.
+
+        Raises:
+            InputError: it cannot be read, or belongs to no purchase order of this tenant.
+            Transient: it was not taken; the sender should repeat.
+        """
+
 
 class Blinded(Protocol):
     """Keeps what agents concluded from people while one of them is asked without being told."""

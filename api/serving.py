@@ -81,6 +81,7 @@ def url_of(listener: socket.socket) -> str:
 def application(box: Signalbox, tenants: Tenants) -> FastAPI:
     """The API and the console in front of a running system."""
     box.review_channels.people = tenants.slack_user
+    box.suppliers.scan.tenants = lambda: [each.tenant for each in tenants]
     desk, idempotency = Desk(box), RedisIdempotencyStore(box.store.batcher, box.keys)
     console = open_console(box, desk, tenants)
     return create_app(

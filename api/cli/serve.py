@@ -134,6 +134,7 @@ async def _work(at: Invocation, settings: "Settings") -> None:
             stack.callback(server.shutdown)
             remark(f"metrics on http://{settings.metrics_host}:{server.server_port}/metrics")
         box.review_channels.people = tenants.slack_user
+        box.suppliers.scan.tenants = lambda: [each.tenant for each in tenants]
         remark(f"worker {box.owner} is at work, data in {settings.home.absolute()}. Stop with Ctrl-C.")
         await until_told(ending([task]))
 

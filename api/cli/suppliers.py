@@ -1,6 +1,7 @@
 """``signalbox suppliers``: look at what will run out, and at the purchase orders that came of it."""
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -88,6 +89,34 @@ def show(context: typer.Context, number: str, tenant: OfTenant = None, as_json: 
         for reason in review["reasons"]:
             say(f"  - {reason}")
         _print_facts(review["facts"])
+
+
+@app.command()
+def answer(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The mail as a file (.eml).")],
+    tenant: OfTenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a supplier's mail: confirmed within the limits, else put before procurement with the difference."""
+    taken = run(_answered(invocation_of(context), file.read_bytes(), tenant))
+    if as_json:
+        print_json(taken)
+        return
+    say(f"{taken['number']}  {taken['action']}  {', '.join(taken['classes'])}", style="bold")
+    for reason in taken["reasons"]:
+        say(f"  - {reason}")
+    for one in taken["differences"]:
+        say(f"  line {one['line_id'] or '?'}: {one['field']} {one['ordered']} -> {one['answered']}")
+    if taken["review_id"]:
+        say(f"asked of procurement: {taken['review_id']}")
+
+
+async def _answered(at: Invocation, raw: bytes, tenant: str | None) -> "Json":
+    from api.desk import Desk  # noqa: PLC0415  # see the package's docstring
+
+    async with at.opened() as box:
+        return await Desk(box).purchasing.answered(at.tenant(box.settings, tenant).tenant, raw)
 
 
 def _print_facts(facts: "Json") -> None:

@@ -1,5 +1,6 @@
 """Purchase orders: what was drafted, sent and confirmed, and procurement's answer to what is asked about one."""
 
+from base64 import b64decode
 from typing import Annotated
 
 import orjson
@@ -14,6 +15,7 @@ from api.routes.reviews import DecisionRequest, IfMatch
 from api.routing import new_router
 from api.security import caller_of
 from api.services import Json
+from domain.errors import MalformedPayload
 from domain.review import ReviewAnswer
 from domain.values import Document
 
@@ -29,6 +31,24 @@ class AlertRequest(Document):
     alert_id: str = Field(min_length=1, max_length=100, examples=["low-stock-4711"])
     """The same alert sent again leads to the same purchase order."""
     skus: list[OneSku] = Field(min_length=1, max_length=100, examples=[["SB-00013"]])
+
+
+class MailRequest(Document):
+    """A supplier's mail, as the mail server got it."""
+
+    message_base64: str = Field(min_length=4, max_length=1_400_000, pattern=r"^[A-Za-z0-9+/]+={0,2}$")
+    """The whole message with its headers (RFC 5322), in base64."""
+
+
+@router.post("/v1/purchase-orders/answers", summary="Take a supplier's mail")
+async def answers(request: Request, body: MailRequest) -> Response:
+    """Read as data, matched to its order, and confirmed within the limits or put before a person; once by its Message-ID."""
+    try:
+        raw = b64decode(body.message_base64, validate=True)
+    except ValueError:
+        raise MalformedPayload("message_base64 is not base64; send the whole message encoded so") from None
+    taken = await context_of(request).desk.purchasing.answered(caller_of(request).tenant.tenant, raw)
+    return Response(orjson.dumps(taken), media_type="application/json")
 
 
 @router.get("/v1/purchase-orders", summary="List purchase orders")

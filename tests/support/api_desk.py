@@ -79,6 +79,9 @@ class MemoryPurchasing:
     async def listed(self, tenant: TenantId, states: Sequence[str] = (), *, limit: int = 200) -> Json:
         return {"purchase_orders": [], "cycle_minutes": {}}
 
+    async def answered(self, tenant: TenantId, raw: bytes) -> Json:
+        return {"number": "PO-2026-000001", "action": "wait"}
+
     async def shown(self, tenant: TenantId, number: str) -> Json:
         await self._desk.order(tenant, "storefront-web-1")
         return {"number": number, "state": "in_review"}

@@ -54,6 +54,7 @@ POST /v1/orders                                   yes        no      no         
 POST /v1/orders/{order_id}/cancel                 yes        yes     no          yes no      yes     no
 POST /v1/orders/{order_id}/what-if                no         no      no          yes no      yes     no
 POST /v1/purchase-orders                          no         no      yes         yes no      yes     yes
+POST /v1/purchase-orders/answers                  no         no      yes         no  no      yes     yes
 POST /v1/purchase-orders/{number}/decision        no         no      yes         no  yes     yes     no
 POST /v1/reviews/bulk                             no         yes     yes         yes yes     yes     no
 POST /v1/reviews/{review_id}/ask                  no         yes     yes         yes yes     yes     no
@@ -96,6 +97,7 @@ BODIES: dict[str, Any] = {
     "/v1/orders/{order_id}/what-if": {"set": {"ship_to.country": "SG"}},
     "/v1/reviews/{review_id}/decision": approval(),
     "/v1/purchase-orders": {"alert_id": "a-1", "skus": ["SB-00001"]},
+    "/v1/purchase-orders/answers": {"message_base64": "RnJvbTogYUBiLmV4YW1wbGU="},
     "/v1/purchase-orders/{number}/decision": approval(),
     "/v1/reviews/{review_id}/assign": {"to": "user:mei"},
     "/v1/reviews/{review_id}/snooze": {"until": "2026-11-23T00:00:00Z"},
