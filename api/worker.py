@@ -38,6 +38,9 @@ OCCASIONS_IN_HAND = 256
 FOLLOWED_S = 5.0
 """Tier 3 gets this long after a stop; what it had in hand comes back."""
 HOUSEKEEPING_S = 5.0
+JOIN_ATTEMPTS = 20
+JOIN_PAUSE_S = 0.25
+"""A store that is away for longer than all attempts when a worker starts ends the worker, with its reason."""
 
 
 class Worker:
@@ -55,7 +58,7 @@ class Worker:
         Raises:
             StoreUnavailable: the store was away when the worker started.
         """
-        await self.subscribe()
+        await self._join(stop)
         calm_collector()
         loops = [
             *(self._guarded(hands.group, hands.work(stop)) for hands in self._all_hands()),
@@ -71,6 +74,18 @@ class Worker:
             await self._box.relay.drain()
             await self._leave()
         log.info("worker.stopped", owner=self._box.owner, handled=self.handled)
+
+    async def _join(self, stop: asyncio.Event) -> None:
+        """Declare the groups; a connection that breaks on the way is a reason to try again, not to give up."""
+        for attempt in range(JOIN_ATTEMPTS):
+            try:
+                await self.subscribe()
+                return
+            except StoreUnavailable as away:
+                if attempt + 1 == JOIN_ATTEMPTS or stop.is_set():
+                    raise
+                log.warning("worker.not_joined", why=str(away))
+                await pause(stop, JOIN_PAUSE_S)
 
     async def subscribe(self) -> None:
         """Declare every group, so that nothing published from now on can be missed or trimmed."""

@@ -3,6 +3,7 @@
 import os
 
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # read when langgraph is imported, so it must come first
+os.environ.pop("COLUMNS", None)  # a parallel run sets the width of its own terminal, which is not that of a pipe
 
 from collections.abc import AsyncIterator, Iterator
 

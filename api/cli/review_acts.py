@@ -130,7 +130,7 @@ def measures(
         ),
     )  # fmt: skip
     table(
-        ("agent", "day", "decisions", "reviewed", "approved against", "rejected", "edited", "overridden"),
+        ("agent", "day", "decided", "reviewed", "against", "reject", "edit", "share"),
         (
             (a["agent"], a["day"], a["decisions"], a["reviewed"], a["approved_against"], a["rejects"], a["edits"],
              _percent(a["override_rate"]))

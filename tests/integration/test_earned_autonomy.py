@@ -119,7 +119,7 @@ async def test_the_five_hundredth_good_answer_promotes_and_the_ramp_is_followed(
         events = [row.event_type for row in await rig.box.audit.entity(TENANT, "agent", AGENT)]
         assert events == ["agent.autonomy.promoted"]
         page = rig.box.store.metrics.page().decode()
-        assert f'signalbox_autonomy_level{{action="approve",agent="{AGENT}",band="under_50",market="HK"' in page
+        assert f'ops_autonomy_level{{action="approve",agent="{AGENT}",band="under_50",market="HK"' in page
 
 
 async def test_fifteen_disagreements_keep_it_where_it_is_also_by_hand(tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ async def seen_in_redis(rig: Rig) -> dict[str, list[str]]:
     redis, found = rig.box.redis, {}
     async for key in redis.scan_iter(count=1000):
         kind = (await redis.type(key)).decode()
+        if kind == "none":  # expired since it was listed
+            continue
         value = {
             "string": lambda k: redis.get(k),
             "hash": lambda k: redis.hgetall(k),
